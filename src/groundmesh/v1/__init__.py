@@ -1,0 +1,1 @@
+"""The wire: generated from ``protos/groundmesh/v1`` by `make proto`, never edited."""
