@@ -9,7 +9,7 @@ __all__ = ["Client"]
 
 
 def __getattr__(name: str) -> object:
-    """Import the client on first use, so that a service's core can use this package without grpc."""
+    """Import the client on first use, so that cores can use this package without grpc."""
     if name == "Client":
         from groundmesh.client import Client
 

@@ -119,7 +119,7 @@ class MeshError(Exception):
         reason: Reason | None = None,
         fields: Sequence[FieldViolation] = (),
         retry_after_s: float | None = None,
-        metadata: Mapping[str, str] = MappingProxyType({}),
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """``retry_after_s`` is sent as ``RetryInfo``; ``metadata`` as that of ``ErrorInfo``."""
         super().__init__(message)
@@ -127,7 +127,10 @@ class MeshError(Exception):
         self.reason = reason or self.default_reason
         self.fields = tuple(fields)
         self.retry_after_s = retry_after_s
-        self.metadata = MappingProxyType(dict(metadata))
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.travelled = False
+        """Whether another service raised it and a channel carried it here. That channel has
+        retried already where it may, so nobody further up retries for the same cause."""
 
 
 class Cancelled(MeshError):

@@ -1,0 +1,14 @@
+"""What every test shares."""
+
+from pathlib import Path
+
+import pytest
+
+ENGINES = tuple(Path(__file__).parent / name for name in ("contract", "e2e"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by folder what starts engines and stores, so that `make check` can leave it out."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ENGINES):
+            item.add_marker(pytest.mark.e2e)
