@@ -1,0 +1,1 @@
+"""What the mesh costs and what it gains, as ratios of things measured in one run."""

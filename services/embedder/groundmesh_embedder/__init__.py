@@ -1,0 +1,1 @@
+"""Groundmesh's embedder: texts to vectors, and (query, passage) pairs to scores."""
