@@ -1,0 +1,1 @@
+"""Groundmesh's retriever: keeps documents and chunks; dense, full-text and hybrid search."""

@@ -1,0 +1,195 @@
+"""Rows of collections and of their indexes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from groundmesh.names import CollectionName
+from groundmesh_retriever.catalog import times
+from groundmesh_retriever.catalog.tables import IndexState, collections, documents, indexes
+from groundmesh_retriever.model import (
+    Collection,
+    CollectionView,
+    EmbeddingModel,
+    Index,
+    IndexConfig,
+    Pooling,
+    Splitting,
+)
+
+_COUNTS = (
+    sa.select(
+        documents.c.collection_uid.label("uid"),
+        sa.func.count().label("document_count"),
+        sa.func.sum(documents.c.chunk_count).label("chunk_count"),
+    )
+    .group_by(documents.c.collection_uid)
+    .subquery()
+)
+_WITH_INDEX = sa.select(
+    collections,
+    indexes.c.version.label("index_version"),
+    indexes.c.config,
+    indexes.c.full_text,
+).join_from(collections, indexes, indexes.c.id == collections.c.index_id)
+_WITH_COUNTS = _WITH_INDEX.add_columns(
+    sa.func.coalesce(_COUNTS.c.document_count, 0).label("document_count"),
+    sa.func.coalesce(_COUNTS.c.chunk_count, 0).label("chunk_count"),
+).outerjoin(_COUNTS, _COUNTS.c.uid == collections.c.uid)
+
+
+async def find(connection: AsyncConnection, name: CollectionName) -> Collection | None:
+    """The collection of that name."""
+    row = (await connection.execute(_WITH_INDEX.where(_named(name)))).mappings().first()
+    return None if row is None else _collection(row)
+
+
+async def lock(connection: AsyncConnection, uid: str) -> Collection | None:
+    """The collection of that uid, kept from changing until the transaction ends."""
+    statement = _WITH_INDEX.where(collections.c.uid == uid).with_for_update(of=collections)
+    row = (await connection.execute(statement)).mappings().first()
+    return None if row is None else _collection(row)
+
+
+async def view(connection: AsyncConnection, name: CollectionName) -> CollectionView | None:
+    """The collection of that name with its counts."""
+    row = (await connection.execute(_WITH_COUNTS.where(_named(name)))).mappings().first()
+    return None if row is None else _view(row)
+
+
+async def views(
+    connection: AsyncConnection, tenant: str, *, after: str, limit: int
+) -> list[CollectionView]:
+    """Collections of a tenant whose id comes after ``after``, by id."""
+    statement = (
+        _WITH_COUNTS.where(collections.c.tenant == tenant, collections.c.collection_id > after)
+        .order_by(collections.c.collection_id)
+        .limit(limit)
+    )
+    return [_view(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def add(connection: AsyncConnection, collection: Collection) -> None:
+    """Add a collection and make its index serve; IntegrityError when the name is taken."""
+    now = times.now()
+    await connection.execute(
+        collections.insert().values(
+            uid=collection.uid,
+            tenant=collection.name.tenant,
+            collection_id=collection.name.collection,
+            description=collection.description,
+            index_id=collection.index.id,
+            create_time=now,
+            update_time=now,
+        )
+    )
+    await connection.execute(
+        indexes.update()
+        .where(indexes.c.id == collection.index.id)
+        .values(state=IndexState.SERVING, since=now)
+    )
+
+
+async def describe(connection: AsyncConnection, name: CollectionName, description: str) -> None:
+    """Change a collection's description."""
+    await connection.execute(
+        collections.update()
+        .where(_named(name))
+        .values(description=description, update_time=times.now())
+    )
+
+
+async def touch(connection: AsyncConnection, uid: str) -> None:
+    """Note that something in a collection changed."""
+    await connection.execute(
+        collections.update().where(collections.c.uid == uid).values(update_time=times.now())
+    )
+
+
+async def remove(connection: AsyncConnection, uid: str) -> None:
+    """Remove a collection with its documents; its indexes are retired."""
+    await connection.execute(collections.delete().where(collections.c.uid == uid))
+    await connection.execute(
+        indexes.update()
+        .where(indexes.c.collection_uid == uid)
+        .values(state=IndexState.RETIRED, since=times.now())
+    )
+
+
+async def add_pending_index(connection: AsyncConnection, uid: str, index: Index) -> None:
+    """Note an index that is about to be created, so that a crash leaves it to the sweep."""
+    await connection.execute(
+        indexes.insert().values(
+            id=index.id,
+            collection_uid=uid,
+            version=index.version,
+            state=IndexState.PENDING,
+            config=asdict(index.config),
+            full_text=index.full_text,
+            since=times.now(),
+        )
+    )
+
+
+async def retire_index(connection: AsyncConnection, index_id: str) -> None:
+    """Leave an index to the sweep."""
+    await connection.execute(
+        indexes.update().where(indexes.c.id == index_id).values(state=IndexState.RETIRED)
+    )
+
+
+async def retire_abandoned_indexes(connection: AsyncConnection, *, before: int) -> None:
+    """Leave to the sweep what was PENDING since before that moment: its creator is gone."""
+    await connection.execute(
+        indexes.update()
+        .where(indexes.c.state == IndexState.PENDING, indexes.c.since < before)
+        .values(state=IndexState.RETIRED)
+    )
+
+
+async def retired_indexes(connection: AsyncConnection, *, limit: int) -> Sequence[str]:
+    """Some indexes that are to be dropped."""
+    statement = sa.select(indexes.c.id).where(indexes.c.state == IndexState.RETIRED).limit(limit)
+    return (await connection.execute(statement)).scalars().all()
+
+
+async def forget_index(connection: AsyncConnection, index_id: str) -> None:
+    """Remove the row of an index that the vector store no longer has."""
+    await connection.execute(indexes.delete().where(indexes.c.id == index_id))
+
+
+def _named(name: CollectionName) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        collections.c.tenant == name.tenant, collections.c.collection_id == name.collection
+    )
+
+
+def _view(row: RowMapping) -> CollectionView:
+    return CollectionView(_collection(row), row["document_count"], int(row["chunk_count"]))
+
+
+def _collection(row: RowMapping) -> Collection:
+    return Collection(
+        uid=row["uid"],
+        name=CollectionName(row["tenant"], row["collection_id"]),
+        description=row["description"],
+        index=Index(
+            id=row["index_id"],
+            version=row["index_version"],
+            config=_config(row["config"]),
+            full_text=row["full_text"],
+        ),
+        create_time=times.to_datetime(row["create_time"]),
+        update_time=times.to_datetime(row["update_time"]),
+    )
+
+
+def _config(stored: dict[str, Any]) -> IndexConfig:
+    embedding = {**stored["embedding"], "pooling": Pooling(stored["embedding"]["pooling"])}
+    return IndexConfig(
+        EmbeddingModel(**embedding), Splitting(**stored["splitting"]), stored["language"]
+    )

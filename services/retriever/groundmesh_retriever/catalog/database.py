@@ -1,0 +1,126 @@
+"""The catalog's database: SQLite on a laptop, PostgreSQL in a cluster, by its URL."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from groundmesh.errors import Reason, Unavailable
+from groundmesh_retriever.catalog import tables
+
+log = logging.getLogger(__name__)
+
+_BUSY_TIMEOUT_S = 5.0
+_MIGRATION_LOCK = 0x67_6D_72_74  # any number that no other program takes; "gmrt"
+
+
+class Database:
+    """Connections to the catalog, and its schema. Every transaction has an end in time."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._engine = _make_engine(url, timeout_s)
+        # BEGIN IMMEDIATE: a transaction that will write takes SQLite's one write lock at once,
+        # instead of failing half way when another has taken it meanwhile.
+        self._writer = self._engine.execution_options(write=True)
+
+    async def open(self) -> None:
+        """Bring the schema up to date; safe when several replicas do so at once."""
+        async with self.writing(timeout_s=10 * self._timeout_s) as connection:
+            await connection.run_sync(_migrate)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees one state of the catalog and changes nothing."""
+        async with self._transaction(self._engine, self._timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self, *, timeout_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block, or not at all."""
+        async with self._transaction(self._writer, timeout_s or self._timeout_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(
+        self, engine: AsyncEngine, timeout_s: float
+    ) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with asyncio.timeout(timeout_s), engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise  # the caller knows what it collided with
+        except (DBAPIError, PoolTimeoutError, TimeoutError, OSError) as error:
+            log.warning("catalog: %s: %s", type(error).__name__, error)
+            raise Unavailable(
+                "the catalog does not answer", reason=Reason.STORE_UNAVAILABLE, retry_after_s=1.0
+            ) from error
+
+    async def secret(self, name: str) -> bytes:
+        """A random key that every replica over this catalog shares, made when first asked for."""
+        known = sa.select(tables.secrets.c.value).where(tables.secrets.c.name == name)
+        while True:
+            async with self.reading() as connection:
+                if (value := (await connection.execute(known)).scalar()) is not None:
+                    return bytes(value)
+            try:
+                async with self.writing() as connection:
+                    await connection.execute(
+                        tables.secrets.insert().values(name=name, value=secrets.token_bytes(32))
+                    )
+            except IntegrityError:
+                continue  # another replica was first; read its key
+
+
+def _make_engine(url: str, timeout_s: float) -> AsyncEngine:
+    if not url.startswith("sqlite"):
+        return create_async_engine(
+            url, pool_pre_ping=True, pool_timeout=timeout_s, isolation_level="READ COMMITTED"
+        )
+    engine = create_async_engine(
+        url, pool_timeout=timeout_s, connect_args={"timeout": _BUSY_TIMEOUT_S}
+    )
+    sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # The driver shall not begin transactions by itself: it leaves DDL outside of them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(connection: Connection) -> None:
+    # On SQLite the write lock of this transaction keeps other replicas out.
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    config = Config()
+    with resources.as_file(resources.files("groundmesh_retriever") / "migrations") as scripts:
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,232 @@
+"""The retriever's three services: translate messages and delegate to the core."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from groundmesh.errors import InvalidArgument, Unimplemented
+from groundmesh.identity import current_principal
+from groundmesh.names import CollectionName, DocumentName, TenantName
+from groundmesh.server.app import Service
+from groundmesh.server.checks import require_name
+from groundmesh.v1 import (
+    collection_pb2,
+    collection_pb2_grpc,
+    document_pb2,
+    document_pb2_grpc,
+    retriever_pb2,
+    retriever_pb2_grpc,
+)
+from groundmesh_retriever.core import Retriever
+from groundmesh_retriever.draft_checks import MAX_URI_BYTES, check_text
+from groundmesh_retriever.upload_stream import UploadStream
+from groundmesh_retriever.wire.collections import from_view, new_name, to_config
+from groundmesh_retriever.wire.common import page_size
+from groundmesh_retriever.wire.documents import from_chunk, from_document
+from groundmesh_retriever.wire.search import from_result, to_query
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+COLLECTIONS = collection_pb2.DESCRIPTOR.services_by_name["CollectionService"].full_name
+DOCUMENTS = document_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
+RETRIEVER = retriever_pb2.DESCRIPTOR.services_by_name["RetrieverService"].full_name
+
+
+def retriever_service(retriever: Retriever) -> Service:
+    """The retriever as the chassis serves it."""
+
+    def register(server: grpc.aio.Server) -> None:
+        collection_pb2_grpc.add_CollectionServiceServicer_to_server(
+            CollectionServicer(retriever), server
+        )
+        document_pb2_grpc.add_DocumentServiceServicer_to_server(DocumentServicer(retriever), server)
+        retriever_pb2_grpc.add_RetrieverServiceServicer_to_server(
+            RetrieverServicer(retriever), server
+        )
+
+    return Service(
+        name="retriever",
+        engine=retriever,
+        register=register,
+        grpc_services=(COLLECTIONS, DOCUMENTS, RETRIEVER),
+        bulk_methods=frozenset({f"/{RETRIEVER}/UpsertDocuments"}),
+    )
+
+
+class CollectionServicer(collection_pb2_grpc.CollectionServiceServicer):
+    """See ``collection.proto``."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._collections = retriever.collections
+
+    async def CreateCollection(  # noqa: N802 - the contract's name, here and below
+        self, request: collection_pb2.CreateCollectionRequest, _context: Context
+    ) -> collection_pb2.CreateCollectionResponse:
+        """Create an empty collection."""
+        name = new_name(request)
+        config = to_config(request.collection.index)
+        view = await self._collections.create(name, request.collection.description, config)
+        return collection_pb2.CreateCollectionResponse(collection=from_view(view))
+
+    async def GetCollection(  # noqa: N802
+        self, request: collection_pb2.GetCollectionRequest, _context: Context
+    ) -> collection_pb2.GetCollectionResponse:
+        """Give one collection."""
+        view = await self._collections.get(require_name(request.name, CollectionName, field="name"))
+        return collection_pb2.GetCollectionResponse(collection=from_view(view))
+
+    async def ListCollections(  # noqa: N802
+        self, request: collection_pb2.ListCollectionsRequest, _context: Context
+    ) -> collection_pb2.ListCollectionsResponse:
+        """List a tenant's collections."""
+        parent = require_name(request.parent, TenantName, field="parent")
+        views, token = await self._collections.page(
+            parent.tenant, page_size=page_size(request.page_size), page_token=request.page_token
+        )
+        return collection_pb2.ListCollectionsResponse(
+            collections=map(from_view, views), next_page_token=token
+        )
+
+    async def UpdateCollection(  # noqa: N802
+        self, request: collection_pb2.UpdateCollectionRequest, _context: Context
+    ) -> collection_pb2.UpdateCollectionResponse:
+        """Change a description."""
+        name = require_name(request.collection.name, CollectionName, field="collection.name")
+        if list(request.update_mask.paths) not in ([], ["description"]):
+            raise InvalidArgument.of_field("update_mask", "only description can be changed")
+        view = await self._collections.describe(name, request.collection.description)
+        return collection_pb2.UpdateCollectionResponse(collection=from_view(view))
+
+    async def DeleteCollection(  # noqa: N802
+        self, request: collection_pb2.DeleteCollectionRequest, _context: Context
+    ) -> collection_pb2.DeleteCollectionResponse:
+        """Delete a collection with all that is in it."""
+        await self._collections.delete(require_name(request.name, CollectionName, field="name"))
+        return collection_pb2.DeleteCollectionResponse()
+
+    async def BeginReindex(  # noqa: N802
+        self, request: collection_pb2.BeginReindexRequest, _context: Context
+    ) -> collection_pb2.BeginReindexResponse:
+        """Not built yet."""
+        raise _no_reindex(request.name)
+
+    async def CommitReindex(  # noqa: N802
+        self, request: collection_pb2.CommitReindexRequest, _context: Context
+    ) -> collection_pb2.CommitReindexResponse:
+        """Not built yet."""
+        raise _no_reindex(request.name)
+
+    async def AbandonReindex(  # noqa: N802
+        self, request: collection_pb2.AbandonReindexRequest, _context: Context
+    ) -> collection_pb2.AbandonReindexResponse:
+        """Not built yet."""
+        raise _no_reindex(request.name)
+
+
+class DocumentServicer(document_pb2_grpc.DocumentServiceServicer):
+    """See ``document.proto``."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._documents = retriever.documents
+
+    async def GetDocument(  # noqa: N802
+        self, request: document_pb2.GetDocumentRequest, _context: Context
+    ) -> document_pb2.GetDocumentResponse:
+        """Give one document."""
+        name = require_name(request.name, DocumentName, field="name")
+        document = await self._documents.get(current_principal(), name)
+        return document_pb2.GetDocumentResponse(document=from_document(document))
+
+    async def ListDocuments(  # noqa: N802
+        self, request: document_pb2.ListDocumentsRequest, _context: Context
+    ) -> document_pb2.ListDocumentsResponse:
+        """List a collection's documents."""
+        check_text(request.uri_prefix, "uri_prefix", MAX_URI_BYTES)
+        documents, token = await self._documents.page(
+            current_principal(),
+            require_name(request.parent, CollectionName, field="parent"),
+            uri_prefix=request.uri_prefix,
+            page_size=page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return document_pb2.ListDocumentsResponse(
+            documents=map(from_document, documents), next_page_token=token
+        )
+
+    async def DeleteDocument(  # noqa: N802
+        self, request: document_pb2.DeleteDocumentRequest, _context: Context
+    ) -> document_pb2.DeleteDocumentResponse:
+        """Delete a document."""
+        name = require_name(request.name, DocumentName, field="name")
+        await self._documents.delete(current_principal(), name, purge=request.purge)
+        return document_pb2.DeleteDocumentResponse()
+
+    async def GetDocumentText(  # noqa: N802
+        self, request: document_pb2.GetDocumentTextRequest, _context: Context
+    ) -> document_pb2.GetDocumentTextResponse:
+        """Read a document's text by range."""
+        name = require_name(request.name, DocumentName, field="name")
+        part = await self._documents.text(
+            current_principal(), name, start=request.start_byte, end=request.end_byte
+        )
+        return document_pb2.GetDocumentTextResponse(
+            text=part.data,
+            start_byte=part.start_byte,
+            end_byte=part.start_byte + len(part.data),
+            total_bytes=part.total_bytes,
+        )
+
+    async def ListChunks(  # noqa: N802
+        self, request: document_pb2.ListChunksRequest, _context: Context
+    ) -> document_pb2.ListChunksResponse:
+        """List a document's chunks."""
+        page = await self._documents.chunks(
+            current_principal(),
+            require_name(request.parent, DocumentName, field="parent"),
+            page_size=page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return document_pb2.ListChunksResponse(
+            chunks=[from_chunk(chunk, page.document, page.splitting) for chunk in page.chunks],
+            next_page_token=page.next_page_token,
+        )
+
+
+class RetrieverServicer(retriever_pb2_grpc.RetrieverServiceServicer):
+    """See ``retriever.proto``."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._uploads = retriever.uploads
+        self._searches = retriever.searches
+
+    async def UpsertDocuments(  # noqa: N802
+        self,
+        request_iterator: AsyncIterator[retriever_pb2.UpsertDocumentsRequest],
+        _context: Context,
+    ) -> AsyncIterator[retriever_pb2.UpsertDocumentsResponse]:
+        """Write documents."""
+        stream = UploadStream(self._uploads, current_principal())
+        try:
+            async for step in request_iterator:
+                answer = await stream.take(step)
+                if answer is not None:
+                    yield answer
+            stream.finish()
+        finally:
+            await stream.abandon()
+
+    async def Search(  # noqa: N802
+        self, request: retriever_pb2.SearchRequest, _context: Context
+    ) -> retriever_pb2.SearchResponse:
+        """Find chunks."""
+        if len(request.collections) != 1:
+            raise InvalidArgument.of_field("collections", "exactly one, in this version")
+        name = require_name(request.collections[0], CollectionName, field="collections[0]")
+        result = await self._searches.search(current_principal(), name, to_query(request))
+        return from_result(result)
+
+
+def _no_reindex(name: str) -> Unimplemented:
+    require_name(name, CollectionName, field="name")
+    return Unimplemented("reindexing is in the contract, but not in this version")

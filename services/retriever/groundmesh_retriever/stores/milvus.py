@@ -1,0 +1,238 @@
+"""Milvus, of any kind and by its address: a server, a cluster, or Milvus Lite's own process."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import grpc
+from pymilvus import AsyncMilvusClient, MilvusClient, MilvusException
+
+from groundmesh import deadline
+from groundmesh.errors import DeadlineExceeded, Reason, Unavailable
+from groundmesh_retriever.stores import milvus_schema as layout
+from groundmesh_retriever.stores.base import (
+    Ask,
+    Capabilities,
+    ChunkWrite,
+    Freshness,
+    Hit,
+    IndexMissing,
+    IndexSpec,
+    StoredChunk,
+    Vectors,
+)
+from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FULL_TEXT_SINCE = (2, 5)
+_CONNECT_TIMEOUT_S = 3.0
+_INDEX_TIMEOUT_S = 30.0
+_ROWS_A_CALL = 256
+_KEYS_A_CALL = 1_000
+_COLLECTION_NOT_FOUND = 100
+_COLLECTION_NOT_LOADED = 101
+_CONSISTENCY = {
+    Freshness.BOUNDED: "Bounded",
+    Freshness.SESSION: "Session",
+    Freshness.STRONG: "Strong",
+}
+# pymilvus tries a failed call 75 times; who waits for ours would rather know at once. It opens a
+# new channel when the old one fails, and fails when it can't; the one retry is for the new channel.
+_AT_ONCE = {"retry_times": 1, "retry_on_rate_limit": False}
+
+
+class MilvusStore:
+    """A ``VectorStore`` over pymilvus's asynchronous client.
+
+    Every call takes at most ``timeout_s``, and never runs past the deadline of the call that it
+    serves. A Milvus that was away is back with its first answer.
+    """
+
+    def __init__(self, uri: str, *, token: str, timeout_s: float) -> None:
+        self._address = {"uri": uri, "token": token}
+        self._timeout_s = timeout_s
+        self._client = AsyncMilvusClient(
+            **self._address, timeout=_CONNECT_TIMEOUT_S, dedicated=True
+        )
+        # Milvus Lite does not guard a collection against two writers at once.
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # It logs every failed call with a traceback; what a failure means is told by our errors.
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+
+    async def capabilities(self) -> Capabilities:
+        """The server's version, and whether that has full text."""
+        version = await self._call(lambda: self._client.get_server_version(**_AT_ONCE))
+        return Capabilities(version, full_text=_has_full_text(version))
+
+    async def create_index(self, spec: IndexSpec) -> None:
+        """Create a Milvus collection with its vector indexes, loaded."""
+        # pymilvus's asynchronous client asks Milvus Lite for a timestamp here, which that refuses.
+        async with self._errors_translated(_INDEX_TIMEOUT_S):
+            await asyncio.to_thread(_create_collection, self._address, spec)
+
+    async def drop_index(self, index: str) -> None:
+        """Drop a Milvus collection."""
+        await self._call(lambda: self._client.drop_collection(index, **_AT_ONCE))
+
+    async def upsert(self, index: str, writes: Sequence[ChunkWrite], vectors: Vectors) -> None:
+        """Write chunks in requests of a bounded size."""
+        for first in range(0, len(writes), _ROWS_A_CALL):
+            some = writes[first : first + _ROWS_A_CALL]
+            rows = [layout.row(write, vectors[first + i]) for i, write in enumerate(some)]
+            await self._write(index, partial(self._client.upsert, index, rows, **_AT_ONCE))
+
+    async def delete(self, index: str, keys: Sequence[str]) -> None:
+        """Delete by primary key, which needs no search and so misses nothing."""
+        for some in _parts(keys):
+            await self._write(index, partial(self._client.delete, index, ids=some, **_AT_ONCE))
+
+    async def get(self, index: str, keys: Sequence[str]) -> list[StoredChunk]:
+        """Query by primary key."""
+        found: list[StoredChunk] = []
+        for some in _parts(keys):
+            rows = await self._query(index, keys_expression(some), layout.OUTPUT_FIELDS)
+            found.extend(map(layout.stored_chunk, rows))
+        return found
+
+    async def count(self, index: str) -> int:
+        """Count the rows that are not deleted."""
+        rows = await self._query(index, 'key > ""', ["count(*)"])
+        return int(rows[0]["count(*)"])
+
+    async def search_dense(self, index: str, vector: Vectors, ask: Ask) -> list[Hit]:
+        """Search the vectors; Milvus's COSINE is larger for what is nearer."""
+        found = await self._search(index, (layout.DENSE_FIELD, "COSINE"), vector, ask)
+        return [Hit(stored, score) for stored, score in found]
+
+    async def search_sparse(self, index: str, terms: str, ask: Ask) -> list[Hit]:
+        """Search the terms. Milvus gives BM25 scores, Milvus Lite their negatives."""
+        found = await self._search(index, (layout.SPARSE_FIELD, "BM25"), terms, ask)
+        return [Hit(stored, abs(score)) for stored, score in found]
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._client.close()
+
+    async def _search(
+        self,
+        index: str,
+        field: tuple[str, str],
+        query: Any,
+        ask: Ask,
+    ) -> list[tuple[StoredChunk, float]]:
+        [hits] = await self._call_loaded(
+            index,
+            lambda: self._client.search(
+                index,
+                data=[query],
+                anns_field=field[0],
+                search_params={"metric_type": field[1]},
+                filter=scope_expression(ask.scope),
+                limit=ask.limit,
+                output_fields=layout.OUTPUT_FIELDS,
+                consistency_level=_CONSISTENCY[ask.freshness],
+                **_AT_ONCE,
+            ),
+        )
+        return [(layout.stored_chunk(hit["entity"]), hit["distance"]) for hit in hits]
+
+    async def _query(self, index: str, expression: str, fields: list[str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await self._call_loaded(
+            index,
+            lambda: self._client.query(
+                index,
+                filter=expression,
+                output_fields=fields,
+                consistency_level=_CONSISTENCY[Freshness.STRONG],
+                **_AT_ONCE,
+            ),
+        )
+        return rows
+
+    async def _call_loaded(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._call(call)
+        except _NotLoaded:
+            # Milvus Lite forgets what was loaded when it restarts.
+            await self._call(lambda: self._client.load_collection(index, **_AT_ONCE))
+            return await self._call(call)
+
+    async def _write(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
+        lock = self._writing.setdefault(index, asyncio.Lock())
+        async with self._errors_translated(self._timeout_s), lock:
+            return await call()
+
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        async with self._errors_translated(self._timeout_s):
+            return await call()
+
+    @asynccontextmanager
+    async def _errors_translated(self, timeout_s: float) -> AsyncIterator[None]:
+        left = deadline.downstream_timeout()
+        try:
+            async with asyncio.timeout(timeout_s if left is None else min(timeout_s, left)):
+                yield
+        except MilvusException as error:
+            raise _translated(error) from error
+        except TimeoutError as error:
+            if left is not None and left < timeout_s:
+                raise DeadlineExceeded("the vector store took longer than the call may") from error
+            raise _away(error) from error
+        except (grpc.RpcError, OSError) as error:
+            raise _away(error) from error
+
+
+class _NotLoaded(Exception):
+    """The collection is there, but not in memory."""
+
+
+def _translated(error: MilvusException) -> Exception:
+    if error.code == _COLLECTION_NOT_FOUND:
+        return IndexMissing(error.message)
+    if error.code == _COLLECTION_NOT_LOADED:
+        return _NotLoaded(error.message)
+    return _away(error)
+
+
+def _away(error: Exception) -> Unavailable:
+    # Requests are checked before they come here, so what Milvus refuses is its state, not ours;
+    # its codes don't tell the two apart.
+    log.warning("milvus: %s: %s", type(error).__name__, error)
+    return Unavailable(
+        "the vector store does not answer", reason=Reason.STORE_UNAVAILABLE, retry_after_s=1.0
+    )
+
+
+def _create_collection(address: dict[str, str], spec: IndexSpec) -> None:
+    client = MilvusClient(**address, timeout=_INDEX_TIMEOUT_S, dedicated=True)
+    try:
+        if client.has_collection(spec.name, timeout=_INDEX_TIMEOUT_S):
+            return
+        client.create_collection(
+            spec.name,
+            schema=layout.schema(spec),
+            index_params=layout.index_params(spec),
+            consistency_level=_CONSISTENCY[Freshness.BOUNDED],
+            timeout=_INDEX_TIMEOUT_S,
+        )
+    finally:
+        client.close()
+
+
+def _parts(keys: Sequence[str]) -> list[list[str]]:
+    return [list(keys[i : i + _KEYS_A_CALL]) for i in range(0, len(keys), _KEYS_A_CALL)]
+
+
+def _has_full_text(version: str) -> bool:
+    if version.startswith("milvus_lite"):
+        return True  # since 3.0, the first of that name
+    numbers = re.search(r"(\d+)\.(\d+)", version)
+    return numbers is not None and tuple(map(int, numbers.groups())) >= _FULL_TEXT_SINCE

@@ -1,0 +1,118 @@
+"""One ``UpsertDocuments`` stream: which step may follow which, and what each is answered with."""
+
+import logging
+
+from groundmesh.errors import InvalidArgument, MeshError, Reason
+from groundmesh.identity import Principal
+from groundmesh.names import CollectionName
+from groundmesh.request_id import current_request_id
+from groundmesh.server.checks import in_range, max_bytes, require_name
+from groundmesh.status import to_status
+from groundmesh.v1 import retriever_pb2
+from groundmesh_retriever.parts import ModelRef
+from groundmesh_retriever.upload import Outcome, Upload
+from groundmesh_retriever.uploads import Uploads
+from groundmesh_retriever.wire.common import matrix
+from groundmesh_retriever.wire.documents import from_document, to_draft, to_span
+
+log = logging.getLogger(__name__)
+
+_MAX_TEXT_PART_BYTES = 4 << 20
+_MAX_INT32 = (1 << 31) - 1
+_OUTCOMES = {
+    Outcome.CREATED: retriever_pb2.UPSERT_OUTCOME_CREATED,
+    Outcome.REPLACED: retriever_pb2.UPSERT_OUTCOME_REPLACED,
+    Outcome.UNCHANGED: retriever_pb2.UPSERT_OUTCOME_UNCHANGED,
+}
+
+
+class UploadStream:
+    """Takes the steps of one stream; the document that is being written is its own to abandon."""
+
+    def __init__(self, uploads: Uploads, principal: Principal) -> None:
+        self._uploads = uploads
+        self._principal = principal
+        self._open = False
+        self._upload: Upload | None = None
+        """None while a document that has failed is read to its end."""
+        self._uri = ""
+
+    async def take(
+        self, step: retriever_pb2.UpsertDocumentsRequest
+    ) -> retriever_pb2.UpsertDocumentsResponse | None:
+        """Do a step; the document's result, if it has one now."""
+        kind = step.WhichOneof("step")
+        self._check_order(kind)
+        try:
+            return await self._do(kind, step)
+        except MeshError as error:
+            await self.abandon()
+            if error.reason is Reason.TENANT_MISMATCH:
+                raise
+            return retriever_pb2.UpsertDocumentsResponse(
+                uri=self._uri, error=to_status(error, request_id=current_request_id())
+            )
+        finally:
+            if kind == "commit":
+                self._open, self._upload = False, None
+
+    def finish(self) -> None:
+        """Refuse an end of the stream in the middle of a document."""
+        if self._open:
+            raise InvalidArgument.of_field("commit", f"{self._uri} was not committed")
+
+    async def abandon(self) -> None:
+        """Give up the document that is being written, if any."""
+        upload, self._upload = self._upload, None
+        if upload is None:
+            return
+        try:
+            await upload.abandon()
+        except MeshError as error:
+            log.warning("an abandoned document waits for the sweep: %s", error.message)
+
+    def _check_order(self, kind: str | None) -> None:
+        if kind is None:
+            raise InvalidArgument.of_field("step", "must be set")
+        if kind == "document" and self._open:
+            raise InvalidArgument.of_field(kind, f"{self._uri} was not committed yet")
+        if kind != "document" and not self._open:
+            raise InvalidArgument.of_field(kind, "no document was begun")
+
+    async def _do(
+        self, kind: str | None, step: retriever_pb2.UpsertDocumentsRequest
+    ) -> retriever_pb2.UpsertDocumentsResponse | None:
+        if kind == "document":
+            await self._begin(step.document)
+        elif self._upload is None:
+            return None
+        elif kind == "text_part":
+            max_bytes(step.text_part, field="text_part", limit=_MAX_TEXT_PART_BYTES)
+            await self._upload.add_text(step.text_part)
+        elif kind == "chunks":
+            spans = [to_span(chunk) for chunk in step.chunks.chunks]
+            vectors = matrix(step.chunks.vectors, field="chunks.vectors")
+            await self._upload.add_chunks(spans, vectors)
+        else:
+            return await self._commit(self._upload, step.commit)
+        return None
+
+    async def _begin(self, step: retriever_pb2.UpsertDocument) -> None:
+        self._open, self._uri = True, step.document.uri
+        parent = require_name(step.parent, CollectionName, field="document.parent")
+        model = ModelRef(step.embedding_model, step.embedding_revision)
+        self._upload = await self._uploads.begin(
+            self._principal, parent, to_draft(step.document), model
+        )
+
+    async def _commit(
+        self, upload: Upload, step: retriever_pb2.UpsertCommit
+    ) -> retriever_pb2.UpsertDocumentsResponse:
+        in_range(step.chunk_count, field="commit.chunk_count", low=0, high=_MAX_INT32)
+        upserted = await upload.commit(step.chunk_count)
+        return retriever_pb2.UpsertDocumentsResponse(
+            uri=self._uri,
+            upserted=retriever_pb2.UpsertedDocument(
+                document=from_document(upserted.document), outcome=_OUTCOMES[upserted.outcome]
+            ),
+        )

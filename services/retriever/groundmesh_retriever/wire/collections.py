@@ -1,0 +1,98 @@
+"""Collections as they travel."""
+
+from groundmesh.errors import InvalidArgument
+from groundmesh.names import CollectionName, TenantName
+from groundmesh.server.checks import require_name
+from groundmesh.v1 import collection_pb2, embedder_pb2
+from groundmesh_retriever.collections import complete
+from groundmesh_retriever.model import (
+    CollectionView,
+    EmbeddingModel,
+    IndexConfig,
+    Pooling,
+    Splitting,
+)
+from groundmesh_retriever.wire.common import timestamp
+
+_POOLINGS = {
+    number: Pooling[name.removeprefix("POOLING_")] for name, number in embedder_pb2.Pooling.items()
+}
+_POOLING_NUMBERS = {pooling: number for number, pooling in _POOLINGS.items()}
+
+
+def new_name(request: collection_pb2.CreateCollectionRequest) -> CollectionName:
+    """The name of a collection to create."""
+    parent = require_name(request.parent, TenantName, field="parent")
+    return CollectionName.parse(
+        f"{parent}/collections/{request.collection_id}", field="collection_id"
+    )
+
+
+def to_config(sent: collection_pb2.IndexConfig) -> IndexConfig:
+    """The settings of an index, with what may be left out filled in."""
+    config = IndexConfig(
+        embedding=_to_embedding(sent.embedding),
+        splitting=Splitting(
+            max_tokens=sent.splitting.max_tokens,
+            overlap_tokens=sent.splitting.overlap_tokens,
+            method=sent.splitting.method,
+        ),
+        language=sent.analysis.language,
+    )
+    return complete(config, overlap_given=sent.splitting.HasField("overlap_tokens"))
+
+
+def from_view(view: CollectionView) -> collection_pb2.Collection:
+    """A collection with its counts."""
+    collection = view.collection
+    return collection_pb2.Collection(
+        name=str(collection.name),
+        description=collection.description,
+        index=_from_config(collection.index.config),
+        index_version=collection.index.version,
+        document_count=view.document_count,
+        chunk_count=view.chunk_count,
+        create_time=timestamp(collection.create_time),
+        update_time=timestamp(collection.update_time),
+    )
+
+
+def _to_embedding(sent: embedder_pb2.EmbeddingModel) -> EmbeddingModel:
+    if sent.pooling not in _POOLINGS:
+        raise InvalidArgument.of_field(
+            "collection.index.embedding.pooling", f"{sent.pooling} is not known"
+        )
+    return EmbeddingModel(
+        model=sent.model,
+        revision=sent.revision,
+        dimension=sent.dimension,
+        max_input_tokens=sent.max_input_tokens,
+        pooling=_POOLINGS[sent.pooling],
+        normalized=sent.normalized,
+        query_prompt=sent.query_prompt,
+        passage_prompt=sent.passage_prompt,
+        compute_dtype=sent.compute_dtype,
+    )
+
+
+def _from_config(config: IndexConfig) -> collection_pb2.IndexConfig:
+    embedding, splitting = config.embedding, config.splitting
+    return collection_pb2.IndexConfig(
+        embedding=embedder_pb2.EmbeddingModel(
+            model=embedding.model,
+            revision=embedding.revision,
+            dimension=embedding.dimension,
+            max_input_tokens=embedding.max_input_tokens,
+            pooling=_POOLING_NUMBERS[embedding.pooling],
+            normalized=embedding.normalized,
+            query_prompt=embedding.query_prompt,
+            passage_prompt=embedding.passage_prompt,
+            compute_dtype=embedding.compute_dtype,
+        ),
+        splitting=collection_pb2.SplittingConfig(
+            max_tokens=splitting.max_tokens,
+            overlap_tokens=splitting.overlap_tokens,
+            method=splitting.method,
+        ),
+        analysis=collection_pb2.AnalysisConfig(language=config.language),
+    )
