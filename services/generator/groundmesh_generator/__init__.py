@@ -1,0 +1,1 @@
+"""Groundmesh's generator: messages to streamed tokens."""

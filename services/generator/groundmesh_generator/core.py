@@ -1,0 +1,148 @@
+"""The generator: one model, many callers, text as it is made."""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from groundmesh.errors import Internal, InvalidArgument, NotFound, Reason, Unavailable
+from groundmesh.server.engine import EngineInfo
+from groundmesh_generator.backends.base import (
+    Backend,
+    Delta,
+    Finished,
+    GenerationJob,
+    ModelInfo,
+    Priority,
+    TokenizerFile,
+)
+from groundmesh_generator.prompts import Prompt, TextPrompt, check_prompt
+from groundmesh_generator.sampling import Sampling, check_sampling
+from groundmesh_generator.window import tokens_to_generate
+
+MAX_PROMPTS = 1024
+"""Counted in one call."""
+
+WARM_UP = TextPrompt("The quick brown fox")
+"""Continued by one token at start: a generator is ready once it has done that."""
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """Within which bounds it generates."""
+
+    max_output_tokens: int = 1024
+    """Of one answer, whatever the window leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request is accepted, and its prompt counted."""
+
+    model: str
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Generates and counts; an ``Engine`` of the chassis."""
+
+    backend: Backend
+    options: GeneratorOptions = GeneratorOptions()
+
+    async def start(self) -> None:
+        """Load the model and generate a token."""
+        await self.backend.start()
+        events = [event async for event in self.generate(WARM_UP, Sampling(max_tokens=1))]
+        if not isinstance(events[-1], Finished):
+            raise Internal("the engine gave no token")
+
+    async def check(self) -> None:
+        """Raise when the engine is dead."""
+        await self.backend.check()
+
+    async def stop(self) -> None:
+        """End the engine and its processes."""
+        await self.backend.stop()
+
+    def describe(self) -> EngineInfo:
+        """The engine, the model, and how many requests the engine itself counts."""
+        load = self.backend.load
+        return EngineInfo(
+            engine=self.backend.name,
+            engine_version=self.backend.version,
+            models=(served.name,) if (served := self.backend.model) else (),
+            load={
+                "running_requests": float(load.running),
+                "waiting_requests": float(load.waiting),
+            },
+        )
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        *,
+        model: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> AsyncGenerator[Started | Delta | Finished, None]:
+        """``Started``, deltas, ``Finished``; closing it early aborts the work in the engine."""
+        received_at = time.monotonic()
+        served = self.require_model(model)
+        check_prompt(prompt, field="prompt")
+        limit = self.options.max_output_tokens
+        check_sampling(sampling, field="sampling", max_output_tokens=limit)
+        token_ids = await self.backend.encode(prompt, field="prompt")
+        max_tokens = tokens_to_generate(
+            sampling.max_tokens,
+            prompt_tokens=len(token_ids),
+            model=served,
+            max_output_tokens=limit,
+        )
+        job = GenerationJob(
+            id=uuid.uuid4().hex,
+            token_ids=token_ids,
+            sampling=sampling,
+            max_tokens=max_tokens,
+            priority=priority,
+            received_at=received_at,
+        )
+        yield Started(served.name, len(token_ids))
+        async with aclosing(self.backend.generate(job)) as events:
+            async for event in events:
+                yield event
+
+    async def count_tokens(self, prompts: Sequence[Prompt], *, model: str = "") -> list[int]:
+        """The tokens of each prompt as the model would read it."""
+        self.require_model(model)
+        if not prompts:
+            raise InvalidArgument.of_field("prompts", "must hold at least one prompt")
+        if len(prompts) > MAX_PROMPTS:
+            raise InvalidArgument.of_field(
+                "prompts", f"holds {len(prompts)} prompts; at most {MAX_PROMPTS} go into one call"
+            )
+        for index, prompt in enumerate(prompts):
+            check_prompt(prompt, field=f"prompts[{index}]")
+        # One by one, so that the tokenizer takes turns between callers.
+        return [
+            len(await self.backend.encode(prompt, field=f"prompts[{index}]"))
+            for index, prompt in enumerate(prompts)
+        ]
+
+    def tokenizer(self, model: str = "") -> TokenizerFile:
+        """The model's tokenizer, for those who count without the model."""
+        self.require_model(model)
+        return self.backend.tokenizer
+
+    def require_model(self, name: str = "") -> ModelInfo:
+        """The model of that name, the one served for an empty name."""
+        served = self.backend.model
+        if served is None:
+            raise Unavailable("the model is still loading", reason=Reason.NOT_READY)
+        if name not in ("", served.name):
+            raise NotFound(
+                f"model {name!r} is not served here; {served.name!r} is",
+                reason=Reason.MODEL_NOT_FOUND,
+            )
+        return served

@@ -1,0 +1,223 @@
+"""What every engine that generates must do; held against the fake and against vLLM."""
+
+import asyncio
+import time
+import uuid
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from tokenizers import Tokenizer
+
+from groundmesh_generator.backends import open_backend
+from groundmesh_generator.backends.base import (
+    Backend,
+    BackendOptions,
+    Delta,
+    Finished,
+    FinishReason,
+    GenerationJob,
+    Priority,
+)
+from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role, TextPrompt
+from groundmesh_generator.sampling import Sampling
+from tests.fakes.paced_generator import PacedBackend
+from tests.generation_models import smollm2
+from tests.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GREEDY = Sampling(temperature=0.0)
+QUESTION = ChatPrompt((Message(Role.USER, "What is the capital of France? Say it in a sentence."),))
+ENDLESS = TextPrompt("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,")
+LONG = 200
+
+
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["paced", pytest.param("vllm", marks=pytest.mark.e2e)],
+)
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    if request.param == "paced":
+        opened: Backend = PacedBackend(token_s=0.01)
+    else:
+        opened = open_backend("vllm", BackendOptions(model=await asyncio.to_thread(smollm2)))
+    assert opened.model is None
+    assert opened.version
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what vLLM imports warns of its own future
+        await opened.start()
+    yield opened
+    await opened.stop()
+    await opened.stop()
+
+
+@dataclass(frozen=True)
+class Answer:
+    deltas: list[Delta]
+    finished: Finished
+
+    @property
+    def text(self) -> str:
+        return "".join(delta.text for delta in self.deltas)
+
+
+async def job_for(
+    backend: Backend, prompt: Prompt, sampling: Sampling = GREEDY, *, max_tokens: int = 32
+) -> GenerationJob:
+    return GenerationJob(
+        id=uuid.uuid4().hex,
+        token_ids=await backend.encode(prompt, field="prompt"),
+        sampling=sampling,
+        max_tokens=max_tokens,
+        priority=Priority.INTERACTIVE,
+        received_at=time.monotonic(),
+    )
+
+
+async def answer(
+    backend: Backend, prompt: Prompt, sampling: Sampling = GREEDY, *, max_tokens: int = 32
+) -> Answer:
+    job = await job_for(backend, prompt, sampling, max_tokens=max_tokens)
+    *deltas, finished = [event async for event in backend.generate(job)]
+    assert isinstance(finished, Finished)
+    texts = [delta for delta in deltas if isinstance(delta, Delta)]
+    assert len(texts) == len(deltas), "nothing but deltas comes before the end"
+    return Answer(texts, finished)
+
+
+async def idle(backend: Backend, *, within_s: float = 2.0) -> None:
+    await until(lambda: backend.load.running + backend.load.waiting == 0, within_s=within_s)
+
+
+async def test_it_is_alive_and_knows_its_model(backend: Backend) -> None:
+    await backend.check()
+    assert backend.model is not None
+    assert backend.model.name
+    assert backend.model.revision
+    assert backend.model.context_tokens > LONG
+
+
+@pytest.mark.parametrize("text", ["one", "several words of text", "Äpfel 🍏 東京", "a\n\n  b"])
+async def test_its_tokenizer_file_counts_as_it_does(backend: Backend, text: str) -> None:
+    tokenizer = Tokenizer.from_str(backend.tokenizer.json.decode())
+    counted = await backend.encode(TextPrompt(text), field="prompt")
+    assert len(tokenizer.encode(text).ids) == len(counted)
+
+
+async def test_a_conversation_takes_more_tokens_than_its_text(backend: Backend) -> None:
+    text = QUESTION.messages[0].content
+    chat = await backend.encode(QUESTION, field="prompt")
+    assert len(chat) > len(await backend.encode(TextPrompt(text), field="prompt"))
+    assert list(chat) == list(await backend.encode(QUESTION, field="prompt"))
+
+
+async def test_deltas_come_as_they_are_made_and_add_up(backend: Backend) -> None:
+    job = await job_for(backend, QUESTION, max_tokens=24)
+    moments, tokens = [], 0
+    async for event in backend.generate(job):
+        moments.append(time.monotonic())
+        if isinstance(event, Delta):
+            assert event.text
+            tokens += event.tokens
+        else:
+            assert tokens <= event.completion_tokens <= 24
+            assert event.prompt_tokens == len(job.token_ids)
+    assert len(moments) > 3
+    assert moments[-2] - moments[0] > 0.01, "they came all at once"
+
+
+async def test_it_stops_at_max_tokens(backend: Backend) -> None:
+    cut = await answer(backend, TextPrompt("1 2 3 4 5 6 7 8"), max_tokens=3)
+    assert cut.finished.reason is FinishReason.LENGTH
+    assert cut.finished.completion_tokens == 3
+
+
+async def test_timings_are_of_this_generation(backend: Backend) -> None:
+    before = time.monotonic()
+    timed = (await answer(backend, QUESTION, max_tokens=8)).finished.timings
+    total = timed.queue_s + timed.prefill_s + timed.decode_s
+    assert 0 < total <= time.monotonic() - before
+    assert min(timed.queue_s, timed.prefill_s, timed.decode_s) >= 0
+
+
+async def test_a_stop_text_ends_the_answer_and_no_part_of_it_is_sent(backend: Backend) -> None:
+    whole = await answer(backend, QUESTION)
+    middle = len(whole.text) // 2
+    stop = whole.text[middle : middle + 5]
+    stopped = await answer(backend, QUESTION, Sampling(temperature=0.0, stop=(stop, "never said")))
+    assert stopped.text == whole.text[: whole.text.index(stop)]
+    assert stopped.finished.reason is FinishReason.STOP
+
+
+async def test_a_seed_repeats_an_answer(backend: Backend) -> None:
+    sampling = Sampling(temperature=1.0, top_p=0.95, top_k=50, min_p=0.01, seed=11)
+    first = await answer(backend, QUESTION, sampling)
+    assert (await answer(backend, QUESTION, sampling)).text == first.text
+
+
+async def test_every_sampling_parameter_is_taken(backend: Backend) -> None:
+    sampling = Sampling(
+        temperature=0.7,
+        top_p=0.9,
+        top_k=20,
+        min_p=0.05,
+        presence_penalty=0.5,
+        frequency_penalty=-0.5,
+        repetition_penalty=1.1,
+        seed=2**63 - 1,
+    )
+    assert (await answer(backend, QUESTION, sampling, max_tokens=4)).finished.completion_tokens > 0
+
+
+async def test_only_whole_characters_are_sent(backend: Backend) -> None:
+    fruit = TextPrompt("🍎🍐🍊🍋🍌🍉🍇🍓🫐🍈🍒🍑🥭🍍🥥🥝🍅 " * 6 + "🍎🍐🍊🍋")
+    eaten = await answer(backend, fruit, max_tokens=40)
+    assert any(ord(character) > 0xFFFF for character in eaten.text)
+    assert "\ufffd" not in eaten.text
+
+
+async def test_many_at_once_are_all_answered(backend: Backend) -> None:
+    most = 0
+
+    async def one(number: int) -> Answer:
+        nonlocal most
+        result = await answer(backend, TextPrompt(f"{number} is a number, and"), max_tokens=16)
+        most = max(most, backend.load.running)
+        return result
+
+    answers = await asyncio.gather(*(one(number) for number in range(12)))
+    assert all(each.finished.completion_tokens for each in answers)
+    assert most > 1
+    await idle(backend)
+
+
+@pytest.mark.parametrize("deltas_before", [0, 1, 5])
+async def test_closing_a_generation_aborts_it(backend: Backend, deltas_before: int) -> None:
+    job = await job_for(backend, ENDLESS, max_tokens=LONG)
+    async with aclosing(backend.generate(job)) as events:
+        for _ in range(deltas_before):
+            await anext(events)
+    await idle(backend)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.01, 0.1, 0.3])
+async def test_cancelling_a_generation_aborts_it(backend: Backend, after_s: float) -> None:
+    async def run(job: GenerationJob) -> None:
+        async with aclosing(backend.generate(job)) as events:
+            async for _ in events:
+                pass
+
+    jobs = [await job_for(backend, ENDLESS, max_tokens=LONG) for _ in range(4)]
+    tasks = [asyncio.create_task(run(job)) for job in jobs]
+    await asyncio.sleep(after_s)
+    for task in tasks:
+        task.cancel()
+    results: Sequence[object] = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    await idle(backend)
+    await backend.check()

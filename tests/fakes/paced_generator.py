@@ -1,0 +1,188 @@
+"""A generator without a model: it answers every prompt with the same words, at a fixed pace.
+
+``paced_generator()`` is served with the production chassis, for tests and benchmarks of what stands
+before a generator. Its counts, its tokenizer and its load agree with what it does.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+
+from groundmesh.errors import Reason, Unavailable
+from groundmesh.server.app import Service
+from groundmesh_generator.backends.base import (
+    Delta,
+    EngineLoad,
+    Finished,
+    FinishReason,
+    GenerationJob,
+    ModelInfo,
+    Timings,
+    TokenizerFile,
+)
+from groundmesh_generator.core import Generator, GeneratorOptions
+from groundmesh_generator.prompts import Prompt, TextPrompt
+from groundmesh_generator.servicer import generator_service
+
+MODEL = "paced"
+ANSWER = "The passages say that grüne Äpfel 🍏 are sour [1] and that nothing else is known [2]. "
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message.role }} : {{ message.content }}\n{% endfor %}"
+    "assistant :"
+)
+
+
+class PacedBackend:
+    """Says ``answer`` word by word, a word a token, and again until ``max_tokens``; a ``Backend``.
+
+    The attributes that set the answer and the pace may be changed between two jobs.
+    """
+
+    name = "paced"
+    version = "1"
+
+    def __init__(
+        self,
+        *,
+        answer: str = ANSWER,
+        repeat: bool = True,
+        first_token_s: float = 0.0,
+        token_s: float = 0.0,
+        context_tokens: int = 4096,
+        max_running: int = 32,
+    ) -> None:
+        """Without ``repeat`` the answer ends by itself."""
+        self.answer = answer
+        self.repeat = repeat
+        self.first_token_s = first_token_s
+        self.token_s = token_s
+        self.model: ModelInfo | None = None
+        self.tokenizer = _tokenizer_file()
+        self.jobs: list[GenerationJob] = []
+        """All that ever came."""
+        self._context_tokens = context_tokens
+        self._slots = asyncio.Semaphore(max_running)
+        self._running = self._waiting = 0
+        self._death = asyncio.Event()
+
+    @property
+    def load(self) -> EngineLoad:
+        """The jobs that are in ``generate`` now."""
+        return EngineLoad(self._running, self._waiting)
+
+    async def start(self) -> None:
+        """Nothing is loaded."""
+        self.model = ModelInfo(MODEL, "0", self._context_tokens)
+
+    async def check(self) -> None:
+        """Alive until ``die``."""
+        if self._death.is_set():
+            raise _dead()
+
+    async def stop(self) -> None:
+        """Nothing is held."""
+        self.model = None
+
+    def die(self) -> None:
+        """From now on it is as an engine whose process was killed."""
+        self._death.set()
+
+    async def encode(self, prompt: Prompt, *, field: str) -> Sequence[int]:
+        """A token for each word."""
+        return [0] * len(_rendered(prompt).split())
+
+    async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
+        """See ``Backend.generate``."""
+        self.jobs.append(job)
+        words, reason = _script(self._words(), job)
+        async with self._slot():
+            scheduled_at = time.monotonic()
+            first_at = scheduled_at + self.first_token_s
+            for index, word in enumerate(words):
+                # By the clock, not from the last token, so that the pace does not drift.
+                await self._sleep_until(first_at + index * self.token_s)
+                if word:
+                    yield Delta(word, 1)
+            timings = Timings(
+                queue_s=scheduled_at - job.received_at,
+                prefill_s=self.first_token_s,
+                decode_s=max(0.0, time.monotonic() - first_at),
+            )
+            yield Finished(reason, len(job.token_ids), len(words), timings=timings)
+
+    def _words(self) -> Iterator[str]:
+        words = [f"{word} " for word in self.answer.split()]
+        return itertools.cycle(words) if self.repeat else iter(words)
+
+    async def _sleep_until(self, moment: float) -> None:
+        """Sleep as a real engine works: until the moment, or until it dies."""
+        left = moment - time.monotonic()
+        try:
+            await asyncio.wait_for(self._death.wait(), max(0.0, left))
+        except TimeoutError:
+            return
+        raise _dead()
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self._slots.release()
+
+
+def paced_generator(
+    backend: PacedBackend | None = None, *, max_output_tokens: int = 1024
+) -> Service:
+    """A generator service around a paced backend."""
+    options = GeneratorOptions(max_output_tokens=max_output_tokens)
+    return generator_service(Generator(backend or PacedBackend(), options))
+
+
+def _rendered(prompt: Prompt) -> str:
+    if isinstance(prompt, TextPrompt):
+        return prompt.text
+    lines = [f"{message.role} : {message.content}\n" for message in prompt.messages]
+    return "".join(lines) + "assistant :"
+
+
+def _script(words: Iterator[str], job: GenerationJob) -> tuple[list[str], FinishReason]:
+    """What each token adds to the answer, which ends before the first of its stop texts."""
+    said = list(itertools.islice(words, job.max_tokens))
+    text = "".join(said)
+    end = min((at for stop in job.sampling.stop if (at := text.find(stop)) >= 0), default=None)
+    if end is None:
+        is_cut = len(said) == job.max_tokens
+        return said, FinishReason.LENGTH if is_cut else FinishReason.STOP
+    kept: list[str] = []
+    for word in said:
+        left = end - sum(map(len, kept))
+        if left <= 0:
+            break
+        kept.append(word[:left])
+    return kept, FinishReason.STOP
+
+
+def _tokenizer_file() -> TokenizerFile:
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    content = tokenizer.to_str().encode()
+    return TokenizerFile(content, hashlib.sha256(content).hexdigest(), CHAT_TEMPLATE)
+
+
+def _dead() -> Unavailable:
+    return Unavailable("the engine died", reason=Reason.ENGINE_DEAD)
