@@ -1,0 +1,1 @@
+"""Groundmesh's trainer: datasets to tuned models."""
