@@ -1,0 +1,5 @@
+"""``python -m groundmesh.cli`` is ``groundmesh``."""
+
+from groundmesh.cli import main
+
+main()

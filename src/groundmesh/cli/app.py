@@ -1,0 +1,195 @@
+"""The commands with their options. What a command does is imported when it is run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundmesh.addresses import BASE_PORT, DEFAULT_ADDRESS
+from groundmesh.cli import app_collections, app_documents
+from groundmesh.cli.options import (
+    Collection,
+    Json,
+    Limit,
+    Mode,
+    Server,
+    Timeout,
+    examples,
+)
+from groundmesh.cli.problems import finish, guarded
+
+app = typer.Typer(
+    name="groundmesh",
+    help="Answers from your own documents, with citations.",
+    epilog=examples(
+        "groundmesh up                                    # in one shell: the whole mesh",
+        "groundmesh ingest ~/manuals --collection docs    # in another",
+        'groundmesh ask "How do I reset it?" --collection docs',
+    )
+    + "\n\nExit codes: 0 done, 1 something failed, 2 wrong usage, 3 the mesh is away or not ready "
+    "(try again), 130 Ctrl-C.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(app_collections.app, name="collections")
+app.add_typer(app_documents.app, name="documents")
+
+
+@app.command(
+    epilog=examples(
+        "groundmesh up",
+        "groundmesh up --data ~/mesh --port 60000",
+        "groundmesh up --model ~/models/Qwen3-4B",
+    )
+)
+def up(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="GROUNDMESH_DATA",
+            help="Where documents, indexes and logs are kept. [default: ~/.local/share/groundmesh]",
+        ),
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="BASE",
+            min=1024,
+            max=65530,
+            help="The gateway's port; the other services take the five after it.",
+        ),
+    ] = BASE_PORT,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="The model that answers: a folder or a hub name."),
+    ] = None,
+    embedding_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="The model that embeds: a folder or a hub name."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print what the services log.")
+    ] = False,
+) -> None:
+    """Start the whole mesh on this machine.
+
+    It runs until Ctrl-C. Each service is a process of its own on 127.0.0.1; one that dies is
+    started again. Needs no GPU, no database server and no network.
+    """
+    from groundmesh.cli.up.folder import default_data_folder
+    from groundmesh.cli.up.mesh import MeshOptions
+    from groundmesh.cli.up.run import up as run
+
+    folder = (data or default_data_folder()).absolute()
+    options = MeshOptions(folder, port, model=model, embedding_model=embedding_model)
+    guarded(lambda: run(options, verbose=verbose))
+
+
+@app.command(
+    epilog=examples(
+        "groundmesh ingest handbook.pdf notes/ --collection docs",
+    )
+)
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    *,
+    collection: Collection,
+    server: Server = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Put files and folders into a collection.
+
+    Text, Markdown, HTML and PDF are read. Folders are walked with all below them, hidden files left
+    out. The collection is created if it is not there. Files that are in already are passed over; a
+    changed one takes the place of its old version. One line names each file that failed, and why;
+    the exit code is 1 if any did.
+    """
+    from groundmesh.cli.ingest import ingest as run
+
+    finish(run(paths, server=server, collection=collection, as_json=as_json))
+
+
+@app.command(
+    epilog=examples(
+        'groundmesh ask "Who signs the contracts?" --collection docs',
+        'groundmesh ask "Who signs the contracts?" -c docs --json | jq -r .answer',
+    )
+)
+def ask(  # noqa: PLR0913  each is an option
+    question: Annotated[str, typer.Argument(help="In your own words; quote it.")],
+    *,
+    collection: Collection,
+    model: Annotated[str, typer.Option(help="The model that answers. [default: the mesh's]")] = "",
+    limit: Limit = None,
+    mode: Mode = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="The longest answer, in tokens.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, max=2.0, help="0: always the likeliest word.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="For answers that can be repeated.")] = None,
+    timeout: Timeout = 120.0,
+    server: Server = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Ask a question; the answer comes with its sources.
+
+    The answer is printed as it is made, then the passages that it was made from, then the time of
+    each stage. [1] in the answer names the first source.
+    """
+    from groundmesh.cli.ask import Question
+    from groundmesh.cli.ask import ask as run
+    from groundmesh.cli.retrieval import retrieval
+    from groundmesh.client import Sampling
+
+    sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
+    asked = Question(
+        question, collection, model, retrieval(mode, limit), sampling, timeout_s=timeout
+    )
+    finish(run(asked, server=server, as_json=as_json))
+
+
+@app.command(epilog=examples('groundmesh search "notice period" --collection docs --limit 3'))
+def search(
+    query: Annotated[str, typer.Argument(help="Words or a question.")],
+    *,
+    collection: Collection,
+    limit: Limit = None,
+    mode: Mode = None,
+    timeout: Timeout = 30.0,
+    server: Server = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Find passages, best first; no model answers."""
+    from groundmesh.cli.retrieval import retrieval
+    from groundmesh.cli.search import search as run
+
+    finish(
+        run(
+            query,
+            server=server,
+            collection=collection,
+            retrieval=retrieval(mode, limit),
+            timeout_s=timeout,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def status(
+    *, timeout: Timeout = 10.0, server: Server = DEFAULT_ADDRESS, as_json: Json = False
+) -> None:
+    """Show how each service of the mesh is.
+
+    Whether it is ready, its version, engine, models and address. The exit code is 0 only when all
+    are ready.
+    """
+    from groundmesh.cli.status import status as run
+
+    finish(run(server=server, timeout_s=timeout, as_json=as_json))

@@ -1,0 +1,183 @@
+"""``groundmesh ingest``."""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from groundmesh.cli.output import console, counted, print_json, printable
+from groundmesh.cli.places import display_uri
+from groundmesh.cli.problems import Exit, Problem, problem_of
+from groundmesh.cli.walking import Found, find_files
+from groundmesh.client import Client, DocumentIngested, IngestEvent, Outcome, Upload
+from groundmesh.errors import AlreadyExists, DeadlineExceeded, MeshError, NotFound, Unavailable
+
+LINE_EVERY_S = 5.0
+"""How often a line says how far it is where there is no terminal to draw a bar on."""
+
+OUTCOME_WORDS = (
+    (Outcome.INDEXED, "new"),
+    (Outcome.REPLACED, "replaced"),
+    (Outcome.UNCHANGED, "unchanged"),
+    (Outcome.FAILED, "failed"),
+)
+
+AGAIN_HINT = "run the same command again: what is in already is passed over"
+
+
+@dataclass
+class Tally:
+    """What has become of the files so far."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    failures: list[DocumentIngested] = field(default_factory=list)
+    chunks: int = 0
+    """That were written, not those of unchanged files."""
+    began: float = field(default_factory=time.monotonic)
+
+    def take(self, event: DocumentIngested) -> None:
+        """Count one file."""
+        self.outcomes[event.outcome] += 1
+        if event.outcome in (Outcome.INDEXED, Outcome.REPLACED):
+            self.chunks += event.chunk_count
+        if event.outcome is Outcome.FAILED:
+            self.failures.append(event)
+
+    @property
+    def done(self) -> int:
+        """Files that are through, failed ones included."""
+        return self.outcomes.total()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self.began
+
+
+async def ingest(paths: list[Path], *, server: str, collection: str, as_json: bool) -> Exit:
+    """Ingest files and folders; FAILED when any of the files did."""
+    found = find_files(paths)
+    if not found.files:
+        raise Problem(f"no files to ingest in {', '.join(str(path) for path in paths)}")
+    async with Client(server) as mesh:
+        await _ensure_collection(mesh, collection)
+        _tell_passed_over(found)
+        tally = Tally()
+        events = mesh.ingest(map(Upload.of_file, found.files), collection=collection, create=False)
+        try:
+            await _follow(events, tally, total=len(found.files))
+        except (Unavailable, DeadlineExceeded) as error:
+            raise _cut_short(error, tally, found) from error
+        except asyncio.CancelledError:  # Ctrl-C
+            done = f"stopped after {tally.done} of {len(found.files)} files"
+            sys.stderr.write(f"{done}; to go on, {AGAIN_HINT}\n")
+            raise
+    if as_json:
+        print_json(_tally_json(tally, collection))
+    else:
+        sys.stdout.write(_summary(tally, collection) + "\n")
+    return Exit.FAILED if tally.failures else Exit.DONE
+
+
+async def _ensure_collection(mesh: Client, collection: str) -> None:
+    try:
+        await mesh.collections.get(collection)
+    except NotFound:
+        try:
+            created = await mesh.collections.create(collection)
+        except AlreadyExists:
+            return  # somebody else made it just now
+        model = created.embedding.model
+        sys.stderr.write(f"created the collection {created.id} (embedding model {model})\n")
+
+
+async def _follow(events: AsyncGenerator[IngestEvent, None], tally: Tally, *, total: int) -> None:
+    stderr = console(stderr=True)
+    next_line_s = LINE_EVERY_S
+    with _bar(stderr) as bar:
+        task = bar.add_task("", total=total, chunks=0)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, DocumentIngested):
+                    tally.take(event)
+                    bar.update(task, completed=tally.done, chunks=tally.chunks)
+                if isinstance(event, DocumentIngested) and event.outcome is Outcome.FAILED:
+                    stderr.print(_failure_line(event), soft_wrap=True)
+                if bar.disable and tally.elapsed_s >= next_line_s:
+                    stderr.print(f"{tally.done} of {total} files, {tally.chunks} chunks")
+                    next_line_s = tally.elapsed_s + LINE_EVERY_S
+
+
+def _bar(stderr: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files · {task.fields[chunks]} chunks ·"),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    )
+
+
+def _tell_passed_over(found: Found) -> None:
+    if found.passed_over:
+        count = found.passed_over.total()
+        ends = ", ".join(f"{end} {number}" for end, number in found.passed_over.most_common(5))
+        holds = "holds" if count == 1 else "hold"
+        sys.stderr.write(f"passed over {counted(count, 'file')} that {holds} no text ({ends})\n")
+
+
+def _failure_line(event: DocumentIngested) -> str:
+    reason = event.error.message if event.error is not None else "no reason was given"
+    return printable(f"failed: {display_uri(event.uri)}: {reason}")
+
+
+def _summary(tally: Tally, collection: str) -> str:
+    parts = [f"{tally.outcomes[outcome]} {word}" for outcome, word in OUTCOME_WORDS]
+    return (
+        f"{counted(tally.done, 'file')} in {tally.elapsed_s:.1f} s: {', '.join(parts)}; "
+        f"{counted(tally.chunks, 'chunk')} written to {collection}"
+    )
+
+
+def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:
+    problem = problem_of(error)
+    return Problem(
+        f"{problem.message}; {tally.done} of {len(found.files)} files were done",
+        hint=f"{problem.hint}; then {AGAIN_HINT}" if problem.hint else AGAIN_HINT,
+        exit_code=problem.exit_code,
+    )
+
+
+def _tally_json(tally: Tally, collection: str) -> dict[str, object]:
+    return {
+        "collection": collection,
+        "files": tally.done,
+        **{outcome.lower(): tally.outcomes[outcome] for outcome, _ in OUTCOME_WORDS},
+        "chunks": tally.chunks,
+        "elapsed_s": round(tally.elapsed_s, 3),
+        "failures": [
+            {
+                "uri": event.uri,
+                "reason": event.error.reason if event.error else "",
+                "message": event.error.message if event.error else "",
+            }
+            for event in tally.failures
+        ],
+    }

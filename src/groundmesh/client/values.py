@@ -1,0 +1,153 @@
+"""What the client gives: frozen values, no protobuf types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from groundmesh.client.options import SearchMode
+
+Metadata: TypeAlias = Mapping[str, str | float | bool]
+"""What a document says of itself for filters: flat."""
+
+
+@dataclass(frozen=True)
+class EmbeddingModel:
+    """The model that made a collection's vectors."""
+
+    model: str
+    revision: str
+    dimension: int
+    max_input_tokens: int
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How a collection is indexed; what is left out is the server's default.
+
+    ``overlap_tokens`` is what a chunk repeats of the one before it, ``language`` that of stemming
+    and stop words as in ISO 639-1 (``und``: neither).
+    """
+
+    embedding_model: str = ""
+    max_tokens: int = 0
+    overlap_tokens: int | None = None
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A set of documents that are searched together."""
+
+    name: str
+    description: str
+    index: IndexSettings
+    embedding: EmbeddingModel
+    index_version: int
+    document_count: int
+    chunk_count: int
+    created: datetime
+    updated: datetime
+
+    @property
+    def id(self) -> str:
+        """The last part of its name."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document, as the catalog knows it; sizes are bytes."""
+
+    name: str
+    uri: str
+    title: str
+    media_type: str
+    content_sha256: str
+    content_bytes: int
+    text_sha256: str
+    text_bytes: int
+    chunk_count: int
+    reader_labels: tuple[str, ...]
+    metadata: Metadata
+    created: datetime
+    updated: datetime
+
+    @property
+    def id(self) -> str:
+        """The last part of its name."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in its document a piece of text stands; pages and slides count from 1."""
+
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+    sheet: str | None = None
+    slide: int | None = None
+
+    def __str__(self) -> str:
+        """As a reader would say it: ``page 3, Setup > Linux``."""
+        parts = [
+            f"page {self.page}" if self.page is not None else "",
+            f"sheet {self.sheet}" if self.sheet is not None else "",
+            f"slide {self.slide}" if self.slide is not None else "",
+            " > ".join(self.heading_path),
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a document; ``start_byte`` and ``end_byte`` are UTF-8 bytes into its text."""
+
+    id: str
+    document: str
+    ordinal: int
+    text: str
+    start_byte: int
+    end_byte: int
+    place: Place
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A chunk that a search found. Larger scores are better; None: that search missed it."""
+
+    chunk: Chunk
+    uri: str
+    title: str
+    score: float
+    dense_score: float | None
+    sparse_score: float | None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found, best first, and how long each stage took in milliseconds."""
+
+    passages: tuple[Passage, ...]
+    mode: SearchMode
+    timings_ms: Mapping[str, float]
+    degraded: tuple[str, ...]
+    """What did not run although it was asked for, in plain words."""
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One service of the mesh, as the gateway sees it."""
+
+    service: str
+    address: str
+    ready: bool
+    version: str = ""
+    engine: str = ""
+    engine_version: str = ""
+    models: tuple[str, ...] = ()
+    uptime_s: float = 0.0
+    load: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    """Why it can't be reached; empty when it can."""

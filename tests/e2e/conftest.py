@@ -1,0 +1,14 @@
+"""The real engines, once for all tests that leave them as they found them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.real_mesh import RealMesh, real_mesh
+
+
+@pytest.fixture(scope="session")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealMesh]:
+    """A ready mesh; a test that kills parts of it starts one of its own."""
+    with real_mesh(tmp_path_factory.mktemp("mesh")) as running:
+        yield running
