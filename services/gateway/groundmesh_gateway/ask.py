@@ -1,0 +1,186 @@
+"""A question on its way: passages, a prompt, an answer whose citations are checked."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from groundmesh.errors import InvalidArgument, Reason, Unavailable
+from groundmesh.prompting import (
+    GroundedPrompt,
+    PackedPassage,
+    QuestionTooLong,
+    TokenBudget,
+    build_prompt,
+)
+from groundmesh_gateway.ask_ports import (
+    Asking,
+    Done,
+    Embedded,
+    Finding,
+    Found,
+    Piece,
+    Started,
+)
+from groundmesh_gateway.citations import Citation, CitationChecker, SentPassage, TextDelta
+from groundmesh_gateway.stages import Stage, Stopwatch
+
+NO_ANSWER = "I found nothing in these documents that answers the question."
+"""What is said instead of an answer when there is no evidence for one."""
+
+_QUERY_CUT = (
+    "the question is longer than the embedding model reads; only its beginning was searched for"
+)
+_LONG_TEXT = 20_000
+"""Characters whose counting takes tens of milliseconds, which the event loop shall not wait for."""
+
+V = TypeVar("V")
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """How questions are answered."""
+
+    answer_tokens: int = 512
+    """Most tokens of an answer for which the question sets no bound."""
+    min_score: float = 0.0
+    """Nearness that the best passage must have, else the model is not asked; 0: no bound."""
+
+
+@dataclass(frozen=True)
+class SourcesChosen:
+    """The passages that the model is given, by their place in what was found."""
+
+    passages: tuple[PackedPassage, ...]
+
+
+@dataclass(frozen=True)
+class Answered(Generic[F]):
+    """The end of an answer."""
+
+    abstained: bool
+    model: str
+    finish: F | None
+    seconds: Mapping[Stage, float]
+    removed_citations: int
+    degraded: tuple[str, ...]
+
+
+async def find(mesh: Finding[V], watch: Stopwatch) -> Found:
+    """Embed the query, if that is wanted, and search."""
+    embedded: Embedded[V] | None = None
+    if mesh.wants_vector:
+        watch.enter(Stage.EMBED)
+        embedded = await mesh.embed()
+    watch.enter(Stage.SEARCH)
+    found = await mesh.search(embedded.vector if embedded else None)
+    if embedded and embedded.truncated:
+        return Found(found.passages, (_QUERY_CUT, *found.degraded))
+    return found
+
+
+AskEvent = SourcesChosen | TextDelta | Citation | Answered[F]
+
+
+@dataclass
+class Ask(Generic[V, F]):
+    """One question that is being answered."""
+
+    question: str
+    mesh: Asking[V, F]
+    options: AskOptions
+    max_tokens: int | None = None
+    """Most tokens of the answer, as the caller bounds it."""
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    async def answer(self) -> AsyncGenerator[AskEvent[F], None]:
+        """``SourcesChosen``, text and citations as they are made, ``Answered``."""
+        found = await find(self.mesh, self.watch)
+        if not self._is_evidence(found):
+            yield SourcesChosen(())
+            yield TextDelta(NO_ANSWER)
+            yield Answered(
+                abstained=True,
+                model="",
+                finish=None,
+                seconds=self.watch.finish(),
+                removed_citations=0,
+                degraded=found.degraded,
+            )
+            return
+        self.watch.enter(Stage.PROMPT)
+        prompt, max_tokens = await self._prompt(found)
+        yield SourcesChosen(prompt.passages)
+        async with aclosing(self._generate(prompt, max_tokens, found)) as events:
+            async for event in events:
+                yield event
+
+    def _is_evidence(self, found: Found) -> bool:
+        """Without a nearness there is nothing to hold against the bound."""
+        near = [each.cosine for each in found.passages if each.cosine is not None]
+        return bool(found.passages) and (not near or max(near) >= self.options.min_score)
+
+    async def _prompt(self, found: Found) -> tuple[GroundedPrompt, int]:
+        tokens = await self.mesh.model_tokens()
+        answer = self.max_tokens
+        if answer is None:
+            answer = min(self.options.answer_tokens, tokens.max_answer, tokens.window // 4)
+        budget = TokenBudget(window=tokens.window, answer=answer, template=tokens.template)
+        passages = [each.passage for each in found.passages]
+
+        def build() -> GroundedPrompt:
+            return build_prompt(
+                self.question, passages, budget=budget, count=tokens.count, reserved=tokens.reserved
+            )
+
+        size = len(self.question) + sum(len(passage.text) for passage in passages)
+        try:
+            return (await asyncio.to_thread(build) if size > _LONG_TEXT else build()), answer
+        except QuestionTooLong as error:
+            raise InvalidArgument.of_field(
+                "question",
+                f"has {error.tokens} tokens; beside an answer of {answer}, the window of "
+                f"{tokens.model} ({tokens.window}) has room for {error.room} and no passage then",
+                reason=Reason.INPUT_TOO_LONG,
+            ) from error
+
+    async def _generate(
+        self, prompt: GroundedPrompt, max_tokens: int, found: Found
+    ) -> AsyncGenerator[AskEvent[F], None]:
+        checker = CitationChecker([_sent(each, found) for each in prompt.passages])
+        model, finish = "", None
+        self.watch.enter(Stage.FIRST_TOKEN)
+        pieces = self.mesh.generate(prompt.messages, max_tokens=max_tokens)
+        async with aclosing(pieces):
+            async for event in pieces:
+                match event:
+                    case Started():
+                        model = event.model
+                    case Piece():
+                        self.watch.enter_once(Stage.GENERATE)
+                        for checked in checker.feed(event.text):
+                            yield checked
+                    case Done():
+                        finish = event.finish
+        for checked in checker.finish():
+            yield checked
+        yield self._answered(model, finish, checker.removed, found)
+
+    def _answered(self, model: str, finish: F | None, removed: int, found: Found) -> Answered[F]:
+        if finish is None:
+            raise Unavailable("the generator ended the answer without saying why")
+        return Answered(
+            abstained=False,
+            model=model,
+            finish=finish,
+            seconds=self.watch.finish(),
+            removed_citations=removed,
+            degraded=found.degraded,
+        )
+
+
+def _sent(packed: PackedPassage, found: Found) -> SentPassage:
+    start = found.passages[packed.index].start_byte
+    return SentPassage(packed.number, packed.text, start, start + len(packed.text.encode()))

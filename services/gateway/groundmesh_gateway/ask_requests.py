@@ -1,0 +1,137 @@
+"""What of a question is refused before any work is put into it."""
+
+from collections.abc import Iterable
+
+from groundmesh.errors import InvalidArgument, Unimplemented
+from groundmesh.names import CollectionName
+from groundmesh.server.checks import (
+    Checks,
+    in_range,
+    known_enum,
+    max_bytes,
+    max_items,
+    not_empty,
+    require_name,
+)
+from groundmesh.v1 import common_pb2, gateway_pb2, generator_pb2, retriever_pb2
+
+_MAX_TEXT_BYTES = 8 * 1024
+_MAX_LIMIT = 1_000
+_MAX_MODEL_BYTES = 1_024
+_MAX_STOPS = 16
+_MAX_STOP_BYTES = 256
+_MAX_INT32 = 2**31 - 1
+_MAX_INT64 = 2**63 - 1
+
+_RANGES = (
+    ("temperature", 0.0, 2.0),
+    ("min_p", 0.0, 1.0),
+    ("presence_penalty", -2.0, 2.0),
+    ("frequency_penalty", -2.0, 2.0),
+    ("top_k", 0, _MAX_INT32),
+    ("seed", 0, _MAX_INT64),
+    ("max_tokens", 1, _MAX_INT32),
+    ("n", 1, _MAX_INT32),
+)
+_OVER_ZERO = (("top_p", 1.0), ("repetition_penalty", 2.0))
+
+
+def check_ask(request: gateway_pb2.AskRequest) -> None:
+    """Raise for everything that no state of the mesh could make right."""
+    checks = Checks()
+    _check_collections(request.collections, checks)
+    _check_text(request.question, "question", checks)
+    with checks:
+        max_bytes(request.model, field="model", limit=_MAX_MODEL_BYTES)
+    with checks:
+        _check_known(request.priority, common_pb2.Priority, "priority")
+    _check_retrieval(request.retrieval, checks)
+    _check_sampling(request.sampling, checks)
+    checks.raise_if_any()
+    if request.history:
+        raise Unimplemented("history: this version answers single questions only")
+    _refuse_unbuilt_retrieval(request.retrieval)
+    _refuse_unbuilt_sampling(request.sampling)
+
+
+def check_search(request: gateway_pb2.GatewayServiceSearchRequest) -> None:
+    """Raise for everything that no state of the mesh could make right."""
+    checks = Checks()
+    _check_collections(request.collections, checks)
+    _check_text(request.query, "query", checks)
+    _check_retrieval(request.retrieval, checks)
+    checks.raise_if_any()
+    _refuse_unbuilt_retrieval(request.retrieval)
+
+
+def _check_collections(names: Iterable[str], checks: Checks) -> None:
+    names = list(names)
+    with checks:
+        if len(names) != 1:
+            raise InvalidArgument.of_field(
+                "collections", f"must name exactly one in this version, not {len(names)}"
+            )
+        require_name(names[0], CollectionName, field="collections[0]")
+
+
+def _check_text(text: str, field: str, checks: Checks) -> None:
+    with checks:
+        not_empty(text, field=field)
+        max_bytes(text, field=field, limit=_MAX_TEXT_BYTES)
+
+
+def _check_retrieval(retrieval: gateway_pb2.RetrievalOptions, checks: Checks) -> None:
+    with checks:
+        _check_known(retrieval.mode, retriever_pb2.SearchMode, "retrieval.mode")
+    with checks:
+        _check_known(retrieval.consistency, retriever_pb2.Consistency, "retrieval.consistency")
+    with checks:
+        in_range(retrieval.limit, field="retrieval.limit", low=0, high=_MAX_LIMIT)
+    with checks:
+        in_range(
+            retrieval.max_chunks_per_document,
+            field="retrieval.max_chunks_per_document",
+            low=0,
+            high=_MAX_INT32,
+        )
+
+
+def _check_known(value: int, enum: object, field: str) -> None:
+    if value:
+        known_enum(value, enum, field=field)  # type: ignore[arg-type] # each wrapper has its own
+
+
+def _check_sampling(sampling: generator_pb2.Sampling, checks: Checks) -> None:
+    given = {field.name: value for field, value in sampling.ListFields()}
+    for name, low, high in _RANGES:
+        if name in given:
+            with checks:
+                in_range(given[name], field=f"sampling.{name}", low=low, high=high)
+    for name, high in _OVER_ZERO:
+        if name in given and not 0 < given[name] <= high:
+            with checks:
+                raise InvalidArgument.of_field(
+                    f"sampling.{name}", f"must be over 0 and up to {high}, not {given[name]}"
+                )
+    with checks:
+        max_items(len(sampling.stop), field="sampling.stop", limit=_MAX_STOPS)
+    for index, stop in enumerate(sampling.stop[:_MAX_STOPS]):
+        with checks:
+            field = f"sampling.stop[{index}]"
+            if not stop:
+                raise InvalidArgument.of_field(field, "must not be empty")
+            max_bytes(stop, field=field, limit=_MAX_STOP_BYTES)
+
+
+def _refuse_unbuilt_retrieval(retrieval: gateway_pb2.RetrievalOptions) -> None:
+    if retrieval.rerank:
+        raise Unimplemented("retrieval.rerank: this version does not rerank yet")
+
+
+def _refuse_unbuilt_sampling(sampling: generator_pb2.Sampling) -> None:
+    if sampling.n > 1:
+        raise Unimplemented("sampling.n: this version gives one answer only")
+    if sampling.HasField("logprobs"):
+        raise Unimplemented("sampling.logprobs: not in this version")
+    if sampling.HasField("structured_output"):
+        raise Unimplemented("sampling.structured_output: not in this version")

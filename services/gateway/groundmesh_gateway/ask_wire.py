@@ -1,0 +1,94 @@
+"""Answers and what was found, as they travel."""
+
+from collections.abc import Mapping
+
+from google.protobuf.duration_pb2 import Duration
+
+from groundmesh.v1 import common_pb2, gateway_pb2, generator_pb2, retriever_pb2
+from groundmesh_gateway.ask import Answered, AskEvent, SourcesChosen
+from groundmesh_gateway.citations import Citation, TextDelta
+from groundmesh_gateway.stages import Stage
+
+_STAGES = {
+    Stage.EMBED: gateway_pb2.STAGE_EMBED,
+    Stage.SEARCH: gateway_pb2.STAGE_SEARCH,
+    Stage.PROMPT: gateway_pb2.STAGE_PROMPT,
+    Stage.FIRST_TOKEN: gateway_pb2.STAGE_FIRST_TOKEN,
+    Stage.GENERATE: gateway_pb2.STAGE_GENERATE,
+    Stage.TOTAL: gateway_pb2.STAGE_TOTAL,
+}
+
+
+def place_text(place: common_pb2.Place) -> str:
+    """Where a passage stands, as a reader would say it: ``page 3, Setup > Linux``."""
+    parts = [
+        f"page {place.page}" if place.HasField("page") else "",
+        f"sheet {place.sheet}" if place.HasField("sheet") else "",
+        f"slide {place.slide}" if place.HasField("slide") else "",
+        " > ".join(place.heading_path),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def timings(seconds: Mapping[Stage, float]) -> list[gateway_pb2.StageTiming]:
+    """How long each stage took."""
+    measured: list[gateway_pb2.StageTiming] = []
+    for stage, took in seconds.items():
+        duration = Duration()
+        duration.FromNanoseconds(round(took * 1e9))
+        measured.append(gateway_pb2.StageTiming(stage=_STAGES[stage], duration=duration))
+    return measured
+
+
+def to_response(
+    event: AskEvent[generator_pb2.GenerationFinal], found: retriever_pb2.SearchResponse
+) -> gateway_pb2.AskResponse:
+    """One step of an answer; ``found`` is what the retriever gave."""
+    match event:
+        case SourcesChosen():
+            return gateway_pb2.AskResponse(sources=_sources(event, found))
+        case TextDelta():
+            return gateway_pb2.AskResponse(delta=gateway_pb2.AnswerDelta(text=event.text))
+        case Citation():
+            return gateway_pb2.AskResponse(citation=_citation(event))
+        case Answered():
+            return gateway_pb2.AskResponse(final=_final(event, found))
+
+
+def _sources(event: SourcesChosen, found: retriever_pb2.SearchResponse) -> gateway_pb2.Sources:
+    return gateway_pb2.Sources(
+        sources=[
+            gateway_pb2.Source(
+                number=packed.number, chunk=found.chunks[packed.index], truncated=packed.truncated
+            )
+            for packed in event.passages
+        ]
+    )
+
+
+def _citation(event: Citation) -> gateway_pb2.Citation:
+    return gateway_pb2.Citation(
+        kind=gateway_pb2.CITATION_KIND_MARKER,
+        source=event.passage.number,
+        quote=event.passage.text,
+        start_byte=event.passage.start_byte,
+        end_byte=event.passage.end_byte,
+        answer_start_byte=event.answer_start_byte,
+        answer_end_byte=event.answer_end_byte,
+    )
+
+
+def _final(
+    event: Answered[generator_pb2.GenerationFinal], found: retriever_pb2.SearchResponse
+) -> gateway_pb2.AnswerFinal:
+    finish = event.finish or generator_pb2.GenerationFinal()
+    return gateway_pb2.AnswerFinal(
+        abstained=event.abstained,
+        model=event.model,
+        finish_reason=finish.finish_reason,
+        usage=finish.usage,
+        timings=timings(event.seconds),
+        removed_citations=event.removed_citations,
+        mode=found.mode,
+        degraded=event.degraded,
+    )

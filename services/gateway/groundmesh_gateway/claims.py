@@ -1,0 +1,124 @@
+"""Which part of an answer each citation marker in it stands for.
+
+A marker after something stands for its sentence up to the marker. One that begins a line, or, in an
+answer whose first marker began a line, a sentence, stands for the sentence that follows it.
+"""
+
+import re
+from collections.abc import Sequence
+
+from groundmesh.sentences import sentence_ends
+
+Span = tuple[int, int]
+"""UTF-8 bytes into the answer: where it begins, and where it ends, exclusive."""
+
+_MARKERS = r"(?: ?\[[0-9, ]+\])*+"
+_BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]+|\Z))?"
+_AT_LINE_BEGIN = re.compile(rf"(?:\A|\n)[ \t]*{_BULLET}{_MARKERS}[ \t]*\Z")
+_AT_SENTENCE_BEGIN = re.compile(rf"[.!?…。！？][\"'”’»)\]*_]*{_MARKERS}\s*\Z")
+_LAST_MARKER = re.compile(r"\[[0-9, ]+\]\Z")
+_OPENING = re.compile(rf"\s*{_BULLET}(?:{_MARKERS}\s*)")
+_WORD = re.compile(r"\w")
+
+
+class Claims:
+    """Follows an answer and its markers, and tells what each marker stands for, once known."""
+
+    def __init__(self) -> None:
+        """Nothing was said yet."""
+        self._tail = ""  # of the answer; what lies before it is settled
+        self._tail_byte = 0
+        self._waiting: list[int] = []  # numbers that stand for what comes at self._waiting_at
+        self._waiting_at = 0
+        self._numbers_lead: bool | None = None
+        self._settled: list[tuple[int, Span]] = []
+
+    def add_text(self, text: str) -> None:
+        """More of the answer that is no marker."""
+        self._tail += text
+        if self._waiting:
+            following = self._tail[self._waiting_at :]
+            end = _first_sentence_end(following)
+            # An end is sure once something follows: "3." may go on to be "3.14".
+            if end is not None and following[end:].strip():
+                self._settle_waiting(len(self._tail))
+
+    def add_marker(self, text: str, numbers: Sequence[int]) -> None:
+        """A marker of the answer, with what it looks like there."""
+        line_begin = _AT_LINE_BEGIN.search(self._tail)
+        leads = self._leads(at_line_begin=line_begin is not None)
+        said_end = line_begin.start() if line_begin else len(self._tail)
+        if _WORD.search(self._tail, self._waiting_at, said_end):
+            self._settle_waiting(said_end)
+        if not leads:
+            self._settle_before(len(self._tail), numbers)
+        self._tail += text
+        if leads:
+            self._waiting += numbers
+            self._waiting_at = len(self._tail)
+
+    def end(self) -> None:
+        """The answer is over."""
+        self._settle_waiting(len(self._tail))
+
+    def settled(self) -> list[tuple[int, Span]]:
+        """What became known since it was asked for last."""
+        settled, self._settled = self._settled, []
+        return settled
+
+    def _leads(self, *, at_line_begin: bool) -> bool:
+        """Whether a marker that comes now stands for what follows it."""
+        if self._numbers_lead is None:
+            self._numbers_lead = at_line_begin
+        if at_line_begin or not self._numbers_lead:
+            return at_line_begin
+        return _AT_SENTENCE_BEGIN.search(self._tail) is not None
+
+    def _settle_waiting(self, end: int) -> None:
+        """Give the numbers that wait the sentence that follows them, up to ``end`` at most."""
+        numbers, self._waiting = self._waiting, []
+        following = self._tail[self._waiting_at : end]
+        if _WORD.search(following) is None:  # nothing came: they stood alone, below their sentence
+            self._settle_before(self._waiting_at, numbers)
+            return
+        length = _first_sentence_end(following) or len(following)
+        self._settle(self._waiting_at, self._waiting_at + length, numbers)
+
+    def _settle_before(self, end: int, numbers: Sequence[int]) -> None:
+        """Give numbers the sentence that goes up to ``end``."""
+        said = _without_ending(self._tail[:end])
+        starts = (at for at in sentence_ends(said) if _WORD.search(said, at))
+        start = max(starts, default=0)
+        self._settle(start, len(said), numbers)
+        self._forget(start)
+
+    def _settle(self, start: int, end: int, numbers: Sequence[int]) -> None:
+        claim = _without_ending(self._tail[start:end])
+        opening = _OPENING.match(claim)
+        skipped = opening.end() if opening else 0
+        if _WORD.search(claim, skipped) is None:
+            return
+        start_byte = self._tail_byte + _size(self._tail[: start + skipped])
+        span = (start_byte, start_byte + _size(claim[skipped:]))
+        self._settled += [(number, span) for number in numbers]
+
+    def _forget(self, count: int) -> None:
+        self._tail_byte += _size(self._tail[:count])
+        self._tail = self._tail[count:]
+        self._waiting_at -= count
+
+
+def _first_sentence_end(text: str) -> int | None:
+    return next((end for end in sentence_ends(text) if _WORD.search(text, 0, end)), None)
+
+
+def _without_ending(text: str) -> str:
+    """``text`` without the markers and the white space at its end."""
+    text = text.rstrip()
+    while (marker := _LAST_MARKER.search(text)) is not None:
+        text = text[: marker.start()].rstrip()
+    return text
+
+
+def _size(text: str) -> int:
+    return len(text.encode())

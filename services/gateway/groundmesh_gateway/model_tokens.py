@@ -1,0 +1,114 @@
+"""What the gateway knows of the models that answer: fetched once, kept while they stay the same."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokenizers import Tokenizer
+
+from groundmesh.prompting import CONSTANT_MESSAGES, Message, Reserved, Role
+from groundmesh_gateway.ask_ports import ModelTokens
+
+_ANY_USER_MESSAGE = Message(Role.USER, "?")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model as its generator serves it now; while this stays the same, its tokenizer does."""
+
+    model: str
+    revision: str
+    window: int
+    max_answer: int
+
+
+class TokenizerSource(Protocol):
+    """A generator, as far as tokens go."""
+
+    async def facts(self, model: str) -> ModelFacts:
+        """The model of that name, the default one for an empty name."""
+        ...
+
+    async def tokenizer_json(self, model: str) -> bytes:
+        """Its tokenizer."""
+        ...
+
+    async def count(self, model: str, messages: Sequence[Message]) -> int:
+        """The tokens of messages in its chat template."""
+        ...
+
+
+class ModelTokensCache:
+    """Keeps tokenizers; asks every so often whether the generator still serves the same model."""
+
+    def __init__(
+        self,
+        source: TokenizerSource,
+        *,
+        recheck_s: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is fetched before the first question."""
+        self._source = source
+        self._recheck_s = recheck_s
+        self._clock = clock
+        self._known: dict[str, tuple[ModelFacts, ModelTokens]] = {}  # served names only: few
+        self._checked_at: dict[str, float] = {}
+        self._fetching = asyncio.Lock()
+
+    async def get(self, model: str) -> ModelTokens:
+        """What is known of a model; concurrent questions fetch it once."""
+        if not self._is_fresh(model):
+            async with self._fetching:
+                if not self._is_fresh(model):
+                    await self._refresh(model)
+        return self._known[model][1]
+
+    def recheck(self) -> None:
+        """Something happened to the generator: believe nothing before it is asked again."""
+        self._checked_at.clear()
+
+    def _is_fresh(self, model: str) -> bool:
+        checked_at = self._checked_at.get(model)
+        return checked_at is not None and self._clock() < checked_at + self._recheck_s
+
+    async def _refresh(self, model: str) -> None:
+        facts = await self._source.facts(model)
+        known = self._known.get(model)
+        if known is None or known[0] != facts:
+            self._known[model] = (facts, await self._fetch(facts))
+        self._checked_at[model] = self._clock()
+
+    async def _fetch(self, facts: ModelFacts) -> ModelTokens:
+        content = await self._source.tokenizer_json(facts.model)
+        tokenizer = await asyncio.to_thread(_load, content)
+
+        def count(text: str) -> int:
+            return len(tokenizer.encode(text, add_special_tokens=False))
+
+        messages = (*CONSTANT_MESSAGES, _ANY_USER_MESSAGE)
+        together = await self._source.count(facts.model, messages)
+        alone = sum(count(message.content) for message in messages)
+        return ModelTokens(
+            model=facts.model,
+            window=facts.window,
+            max_answer=facts.max_answer,
+            template=max(0, together - alone),
+            count=count,
+            reserved=Reserved(_special_tokens(tokenizer)),
+        )
+
+
+def _load(content: bytes) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(content.decode())
+    # Such files often say at which length to cut off or to fill up; counts must not.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _special_tokens(tokenizer: Tokenizer) -> list[str]:
+    added = tokenizer.get_added_tokens_decoder().values()
+    return [token.content for token in added if token.special]

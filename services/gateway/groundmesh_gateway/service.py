@@ -1,0 +1,54 @@
+"""The gateway's parts put together by its settings."""
+
+import grpc.aio
+
+from groundmesh.channel import ChannelOptions
+from groundmesh.server.app import Service
+from groundmesh.v1 import gateway_pb2, gateway_pb2_grpc
+from groundmesh_gateway.core import GatewayCore
+from groundmesh_gateway.downstreams import Downstream, Downstreams
+from groundmesh_gateway.forwarding import FORWARDED, register_forwarding
+from groundmesh_gateway.ingestion.engine import IngestEngine
+from groundmesh_gateway.servicer import AskServicer, AskSettings, GatewayServicer
+from groundmesh_gateway.servicer_ingest import IngestServicer
+from groundmesh_gateway.settings import GatewaySettings
+
+SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
+
+
+def gateway_service(settings: GatewaySettings) -> Service:
+    """The gateway as the chassis serves it, in the roles of its settings."""
+    downstreams = _downstreams(settings)
+    engine = IngestEngine(settings.ingest_options()) if settings.role != "ask" else None
+    asking = AskSettings(settings.ask_options(), temperature=settings.temperature)
+    servicer = GatewayServicer(
+        ask=AskServicer(downstreams, asking) if settings.role != "ingest" else None,
+        ingest=IngestServicer(engine, downstreams) if engine else None,
+    )
+
+    def register(server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
+        register_forwarding(server, downstreams)
+
+    return Service(
+        name="gateway",
+        engine=GatewayCore(ingest=engine, close_connections=downstreams.close),
+        register=register,
+        grpc_services=(SERVICE, *FORWARDED),
+        peers=downstreams.describe,
+    )
+
+
+def _downstreams(settings: GatewaySettings) -> Downstreams:
+    options = ChannelOptions(
+        tls_ca=settings.mesh_tls_ca,
+        tls_cert=settings.mesh_tls_cert,
+        tls_key=settings.mesh_tls_key,
+        max_message_bytes=settings.max_message_bytes,
+    )
+    return Downstreams(
+        embedder=Downstream("embedder", settings.embedder, options),
+        retriever=Downstream("retriever", settings.retriever, options),
+        generator=Downstream("generator", settings.generator, options),
+        trainer=Downstream("trainer", settings.trainer, options),
+    )
