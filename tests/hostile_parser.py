@@ -65,7 +65,7 @@ ORDERS: dict[str, Callable[[], object]] = {
     "exit": lambda: os._exit(3),
     "segfault": lambda: ctypes.string_at(0),
     "abort": lambda: signal.raise_signal(signal.SIGABRT),
-    "raise": lambda: {}["a fault of the parser"],
+    "raise": lambda: int("a fault of the parser"),
     "recurse": _recurse,
     "hang": lambda: time.sleep(600),
     "spin": _spin,

@@ -4,6 +4,7 @@ The wheel's own launcher leaves the server behind when it is killed; this proces
 """
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -19,6 +20,18 @@ initial-cluster: default=http://127.0.0.1:{peer}
 """
 
 
+def try_bind_port(port: int) -> socket.socket | None:
+    """The launcher's own takes a port for busy where a killed server's connections linger."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        probe.close()
+        return None
+    return probe
+
+
 def main() -> None:
     """Unpack the server, write its configuration, and run it in place of this process."""
     folder, (port, etcd_client, etcd_peer) = Path(sys.argv[1]), map(int, sys.argv[2:])
@@ -30,6 +43,7 @@ def main() -> None:
     launcher.set_base_dir(str(folder))
     launcher.listen_port = port
     launcher.config.set("etcd_port", etcd_client)
+    launcher.config.try_bind_port = try_bind_port
     launcher.config.resolve()
     milvus._initialize_data_files(launcher.config.base_data_dir)
     metrics_port, probe = launcher.config.resolve_port(METRICS_PORT_FROM)

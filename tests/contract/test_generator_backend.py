@@ -6,7 +6,7 @@ import uuid
 import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
@@ -80,9 +80,15 @@ async def job_for(
 
 
 async def answer(
-    backend: Backend, prompt: Prompt, sampling: Sampling = GREEDY, *, max_tokens: int = 32
+    backend: Backend,
+    prompt: Prompt,
+    sampling: Sampling = GREEDY,
+    *,
+    max_tokens: int = 32,
+    priority: Priority = Priority.INTERACTIVE,
 ) -> Answer:
     job = await job_for(backend, prompt, sampling, max_tokens=max_tokens)
+    job = replace(job, priority=priority)
     *deltas, finished = [event async for event in backend.generate(job)]
     assert isinstance(finished, Finished)
     texts = [delta for delta in deltas if isinstance(delta, Delta)]
@@ -186,7 +192,8 @@ async def test_many_at_once_are_all_answered(backend: Backend) -> None:
 
     async def one(number: int) -> Answer:
         nonlocal most
-        result = await answer(backend, TextPrompt(f"{number} is a number, and"), max_tokens=16)
+        prompt = TextPrompt(f"{number} is a number, and")
+        result = await answer(backend, prompt, max_tokens=16, priority=Priority(number % 2))
         most = max(most, backend.load.running)
         return result
 

@@ -41,8 +41,9 @@ def kinds(events: list[gateway_pb2.AskResponse]) -> list[str | None]:
 
 
 async def until_first_delta(call: Any) -> None:
-    while not (await call.read()).HasField("delta"):
-        pass
+    async for event in call:
+        if event.HasField("delta"):
+            return
 
 
 async def rest_of(call: Any) -> None:

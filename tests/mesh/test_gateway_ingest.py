@@ -130,7 +130,10 @@ def _reasons(events: Events) -> list[str]:
 
 
 async def test_the_same_again_is_no_work(bench: Bench) -> None:
-    described = {"reader_labels": ["staff"], "metadata": {"year": 2026, "draft": True}}
+    described: dict[str, Any] = {
+        "reader_labels": ["staff"],
+        "metadata": {"year": 2026, "draft": True},
+    }
     documents = [document("a.md", LONG, **described), document("b.txt")]
     await bench.ingest(*documents)
     bench.embedder.calls.clear()
@@ -156,7 +159,11 @@ async def test_the_same_again_is_no_work(bench: Bench) -> None:
     ],
 )
 async def test_whatever_is_different_replaces(bench: Bench, change: dict[str, Any]) -> None:
-    before = {"data": b"text", "reader_labels": ["staff"], "metadata": {"flag": True}}
+    before: dict[str, Any] = {
+        "data": b"text",
+        "reader_labels": ["staff"],
+        "metadata": {"flag": True},
+    }
     await bench.ingest(document("a.txt", **before))
     events = await bench.ingest(document("a.txt", **{**before, **change}))
     assert events.outcomes() == {"a.txt": "REPLACED"}

@@ -120,7 +120,9 @@ class Ask(Generic[V, F]):
     def _is_evidence(self, found: Found) -> bool:
         """Without a nearness there is nothing to hold against the bound."""
         near = [each.cosine for each in found.passages if each.cosine is not None]
-        return bool(found.passages) and (not near or max(near) >= self.options.min_score)
+        if not near or not self.options.min_score:
+            return bool(found.passages)
+        return max(near) >= self.options.min_score
 
     async def _prompt(self, found: Found) -> tuple[GroundedPrompt, int]:
         tokens = await self.mesh.model_tokens()

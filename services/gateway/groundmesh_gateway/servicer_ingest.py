@@ -10,7 +10,8 @@ from groundmesh.errors import InvalidArgument
 from groundmesh.server.call import CallerGone
 from groundmesh.v1 import gateway_pb2
 from groundmesh_gateway.downstreams import Downstreams
-from groundmesh_gateway.ingest_clients import RemoteEmbedder, RemoteStore
+from groundmesh_gateway.ingest_embedder import RemoteEmbedder
+from groundmesh_gateway.ingest_store import RemoteStore
 from groundmesh_gateway.ingest_target import open_target
 from groundmesh_gateway.ingest_wire import to_response, to_steps
 from groundmesh_gateway.ingestion.engine import IngestEngine
@@ -42,7 +43,7 @@ class IngestServicer:
             streams=options.write_streams,
             timeout_s=options.write_timeout_s,
         )
-        async with store:
+        async with embedder, store:
             await self._engine.run(
                 to_steps(request_iterator),
                 target=target,

@@ -81,7 +81,7 @@ class GatewaySettings(ServerSettings):
     """and this for each MiB of it."""
     parse_memory_bytes: int = 1024 * _MIB
     """Memory that a document may cost the process that parses it."""
-    embed_batch_texts: int = 64
+    embed_batch_texts: int = 32
     """Chunks in one call of the embedder; it takes no more than its --max-texts."""
     embed_calls: int = 4
     """Calls of the embedder that a stream of documents has under way."""

@@ -76,6 +76,7 @@ def main() -> NoReturn:
     """Tie this process to its parent and become Python with the same arguments."""
     arguments = sys.argv[1:]
     if _is_resource_tracker(arguments):
+        os.setsid()  # whoever kills our process group must leave it time to tidy up
         arguments = [*_NO_NEWS_OF_LEAKS, *arguments]
     else:
         die_with_parent()

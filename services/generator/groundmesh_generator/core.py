@@ -90,7 +90,7 @@ class Generator:
         """``Started``, deltas, ``Finished``; closing it early aborts the work in the engine."""
         received_at = time.monotonic()
         served = self.require_model(model)
-        check_prompt(prompt, field="prompt")
+        check_prompt(prompt, field="prompt", context_tokens=served.context_tokens)
         limit = self.options.max_output_tokens
         check_sampling(sampling, field="sampling", max_output_tokens=limit)
         token_ids = await self.backend.encode(prompt, field="prompt")
@@ -115,7 +115,7 @@ class Generator:
 
     async def count_tokens(self, prompts: Sequence[Prompt], *, model: str = "") -> list[int]:
         """The tokens of each prompt as the model would read it."""
-        self.require_model(model)
+        served = self.require_model(model)
         if not prompts:
             raise InvalidArgument.of_field("prompts", "must hold at least one prompt")
         if len(prompts) > MAX_PROMPTS:
@@ -123,7 +123,7 @@ class Generator:
                 "prompts", f"holds {len(prompts)} prompts; at most {MAX_PROMPTS} go into one call"
             )
         for index, prompt in enumerate(prompts):
-            check_prompt(prompt, field=f"prompts[{index}]")
+            check_prompt(prompt, field=f"prompts[{index}]", context_tokens=served.context_tokens)
         # One by one, so that the tokenizer takes turns between callers.
         return [
             len(await self.backend.encode(prompt, field=f"prompts[{index}]"))

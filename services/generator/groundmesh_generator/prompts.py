@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from groundmesh.errors import InvalidArgument
+from groundmesh.errors import InvalidArgument, Reason
 from groundmesh.server.checks import not_empty
 
-MAX_PROMPT_BYTES = 1024 * 1024
-"""Of one prompt: past any window that is served here, and tokenized in a fraction of a second."""
+BYTES_PER_TOKEN = 32
+"""No text has so many on average; one with more than a window of them is not even tokenized."""
 MAX_MESSAGES = 1024
 """Of one conversation."""
 
@@ -45,13 +45,21 @@ class TextPrompt:
 Prompt = ChatPrompt | TextPrompt
 
 
-def check_prompt(prompt: Prompt, *, field: str) -> None:
+def check_prompt(prompt: Prompt, *, field: str, context_tokens: int) -> None:
     """InvalidArgument that names what is wrong in the prompt at ``field``."""
     if isinstance(prompt, TextPrompt):
-        not_empty(prompt.text, field=f"{field}.text")
-        _check_bytes(len(prompt.text.encode()), field=f"{field}.text")
+        field, texts = f"{field}.text", [prompt.text]
+        not_empty(prompt.text, field=field)
     else:
-        _check_chat(prompt, field=f"{field}.chat.messages")
+        field, texts = f"{field}.chat.messages", [each.content for each in prompt.messages]
+        _check_chat(prompt, field=field)
+    size, limit = sum(len(text.encode()) for text in texts), context_tokens * BYTES_PER_TOKEN
+    if size > limit:
+        raise InvalidArgument.of_field(
+            field,
+            f"has {size} bytes; a window of {context_tokens} tokens takes {limit} at most",
+            reason=Reason.INPUT_TOO_LONG,
+        )
 
 
 def _check_chat(prompt: ChatPrompt, *, field: str) -> None:
@@ -67,11 +75,3 @@ def _check_chat(prompt: ChatPrompt, *, field: str) -> None:
     if messages[-1].role is not Role.USER:
         last = len(messages) - 1
         raise InvalidArgument.of_field(f"{field}[{last}].role", "the last message must be a user's")
-    _check_bytes(sum(len(message.content.encode()) for message in messages), field=field)
-
-
-def _check_bytes(size: int, *, field: str) -> None:
-    if size > MAX_PROMPT_BYTES:
-        raise InvalidArgument.of_field(
-            field, f"has {size} bytes, at most {MAX_PROMPT_BYTES} are taken"
-        )

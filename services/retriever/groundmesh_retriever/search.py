@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
+
+import numpy as np
 
 from groundmesh.errors import FailedPrecondition, InvalidArgument, Reason, Unavailable
 from groundmesh.identity import Principal
@@ -93,9 +94,9 @@ class Searches:
         result.catalog_s = time.perf_counter() - began
         query.model.check(collection)
         terms = _terms(collection, query, result)
-        _check_vector(collection, query, result.mode)
+        vector = _vector(collection, query, result.mode)
         scope = Scope(principal.tenant, labels_of(principal), query.filter)
-        run = _Run(self._parts, collection, query, scope, terms, result)
+        run = _Run(self._parts, collection, query, scope, vector, terms, result)
         try:
             await run.fill()
         except IndexMissing as error:
@@ -118,6 +119,7 @@ class _Run:
     collection: Collection
     query: Query
     scope: Scope
+    vector: Vectors
     terms: str
     result: Result
     live: dict[str, Document] = field(default_factory=dict)
@@ -152,14 +154,11 @@ class _Run:
         began = time.perf_counter()
         ask = Ask(self.scope, depth, self.query.freshness)
         index, vectors = self.collection.index.id, self.parts.vectors
-        dense_runs, sparse_runs = self._runs()
-        dense: Awaitable[list[Hit]] = _nothing()
-        sparse: Awaitable[list[Hit]] = _nothing()
-        if dense_runs and self.query.vector is not None:
-            dense = vectors.search_dense(index, self.query.vector, ask)
-        if sparse_runs:
-            sparse = vectors.search_sparse(index, self.terms, ask)
-        both = await asyncio.gather(dense, sparse)
+        runs = self._runs()
+        both = await asyncio.gather(
+            vectors.search_dense(index, self.vector, ask) if runs[0] else _nothing(),
+            vectors.search_sparse(index, self.terms, ask) if runs[1] else _nothing(),
+        )
         self.result.store_s += time.perf_counter() - began
         return both
 
@@ -224,9 +223,9 @@ def _terms(collection: Collection, query: Query, result: Result) -> str:
     return analysis.joined(terms)
 
 
-def _check_vector(collection: Collection, query: Query, mode: Mode) -> None:
+def _vector(collection: Collection, query: Query, mode: Mode) -> Vectors:
     if mode is Mode.SPARSE:
-        return
+        return np.empty(0, dtype=np.float32)
     if query.vector is None:
         raise InvalidArgument.of_field("query_vector", f"must be set for {mode.value}")
     dimension = collection.index.config.embedding.dimension
@@ -236,3 +235,8 @@ def _check_vector(collection: Collection, query: Query, mode: Mode) -> None:
             f"must be {dimension}, not {query.vector.shape[-1]}",
             reason=Reason.DIMENSION_MISMATCH,
         )
+    if not np.isfinite(query.vector).all():
+        raise InvalidArgument.of_field("query_vector.data", "must be finite numbers")
+    if not query.vector.any():
+        raise InvalidArgument.of_field("query_vector.data", "must not be zeros only: no direction")
+    return query.vector

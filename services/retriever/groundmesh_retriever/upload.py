@@ -194,6 +194,10 @@ class Upload:
             )
         if not np.isfinite(vectors).all():
             raise InvalidArgument.of_field("chunks.vectors.data", "must be finite numbers")
+        if not vectors.any(axis=1).all():
+            raise InvalidArgument.of_field(
+                "chunks.vectors.data", "must hold no row of zeros only: it has no direction"
+            )
 
     def _writes(
         self, text: bytes, version: str, spans: list[ChunkSpan], first: int

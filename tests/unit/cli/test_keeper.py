@@ -161,6 +161,19 @@ async def test_a_service_that_goes_unready_is_shown_so_and_left_alone(workshop: 
         assert keeper.status.pid == pid
 
 
+async def test_one_silent_moment_is_not_shown(workshop: Workshop) -> None:
+    probe = ScriptedProbe(workshop.folder / "unused")
+    policy = replace(FAST, unready_s=0.5)
+    keeper = workshop.keeper("a", READY_THEN_SLEEP, probe=probe, policy=policy)
+    async with kept(keeper):
+        probe.health = Health.READY
+        await until(is_state(keeper, State.READY))
+        probe.health = Health.SILENT
+        await asyncio.sleep(0.1)
+        assert keeper.status.state is State.READY
+        await until(is_state(keeper, State.NOT_READY))
+
+
 async def test_a_hung_service_is_killed_and_started_again(workshop: Workshop) -> None:
     probe = ScriptedProbe(workshop.folder / "unused")
     keeper = workshop.keeper("a", READY_THEN_SLEEP, probe=probe, policy=replace(FAST, silent_s=0.1))

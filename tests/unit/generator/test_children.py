@@ -44,8 +44,11 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def test_children_of_children_end_with_a_killed_parent_and_leave_no_memory(script: Path) -> None:
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+def test_all_end_with_a_killed_parent_and_leave_no_shared_memory(script: Path) -> None:
+    command = [sys.executable, script]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
         assert parent.stdout is not None
         memory = [Path("/dev/shm") / parent.stdout.readline().strip() for _ in range(3)]
         deepest = psutil.Process(int(parent.stdout.readline()))
@@ -53,7 +56,7 @@ def test_children_of_children_end_with_a_killed_parent_and_leave_no_memory(scrip
         descendants = psutil.Process(parent.pid).children(recursive=True)
         assert deepest in descendants
         assert all(each.exists() for each in memory)
-        parent.kill()
+        os.killpg(parent.pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(descendants, timeout=5)
         rest = parent.stdout.read()
     assert not alive

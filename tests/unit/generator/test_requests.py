@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from groundmesh.errors import InvalidArgument, Reason
 from groundmesh_generator.backends.base import ModelInfo
 from groundmesh_generator.prompts import (
+    BYTES_PER_TOKEN,
     MAX_MESSAGES,
-    MAX_PROMPT_BYTES,
     ChatPrompt,
     Message,
     Prompt,
@@ -24,6 +24,7 @@ from groundmesh_generator.sampling import Sampling, check_sampling
 from groundmesh_generator.window import tokens_to_generate
 
 MODEL = ModelInfo("tiny", "0", context_tokens=100)
+MAX_BYTES = 100 * BYTES_PER_TOKEN
 
 
 def fields_of(error: pytest.ExceptionInfo[InvalidArgument]) -> list[str]:
@@ -39,24 +40,24 @@ def said(*contents: str, role: Role = Role.USER) -> ChatPrompt:
     [
         (TextPrompt(""), "prompt.text"),
         (TextPrompt(" \n\t"), "prompt.text"),
-        (TextPrompt("x" * (MAX_PROMPT_BYTES + 1)), "prompt.text"),
-        (TextPrompt("ä" * (MAX_PROMPT_BYTES // 2 + 1)), "prompt.text"),
+        (TextPrompt("x" * (MAX_BYTES + 1)), "prompt.text"),
+        (TextPrompt("ä" * (MAX_BYTES // 2 + 1)), "prompt.text"),
         (ChatPrompt(()), "prompt.chat.messages"),
         (said("hello", ""), "prompt.chat.messages[1].content"),
         (said("hello", "I am here", role=Role.ASSISTANT), "prompt.chat.messages[1].role"),
         (said(*["hi"] * (MAX_MESSAGES + 1)), "prompt.chat.messages"),
-        (said(*["x" * (MAX_PROMPT_BYTES // 2 + 1)] * 2), "prompt.chat.messages"),
+        (said(*["x" * (MAX_BYTES // 2 + 1)] * 2), "prompt.chat.messages"),
     ],
 )
 def test_a_wrong_prompt_is_refused_by_its_field(prompt: Prompt, field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        check_prompt(prompt, field="prompt")
+        check_prompt(prompt, field="prompt", context_tokens=100)
     assert fields_of(refused) == [field]
 
 
 def test_a_conversation_that_ends_with_a_user_is_taken() -> None:
     messages = (Message(Role.SYSTEM, "be brief"), Message(Role.USER, "why?"))
-    check_prompt(ChatPrompt(messages), field="prompt")
+    check_prompt(ChatPrompt(messages), field="prompt", context_tokens=100)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ _OPTIONS = ConversionOptions(
         *("a", "abbr", "b", "big", "cite", "del", "em", "font", "i", "ins", "mark", "q", "s"),
         *("small", "span", "strong", "sub", "sup", "u"),
     ],
-    exclude_selectors=["a.headerlink", "a.anchor"],  # the pilcrow after each heading
+    exclude_selectors=[
+        *("a.headerlink", "a.anchor"),  # the pilcrow after each heading
+        *("audio", "embed", "iframe", "object", "video"),
+    ],
     skip_images=True,
     autolinks=False,
     compact_tables=True,

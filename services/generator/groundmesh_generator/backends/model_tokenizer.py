@@ -12,16 +12,19 @@ from groundmesh.errors import FailedPrecondition, InvalidArgument
 from groundmesh_generator.backends.base import TokenizerFile
 from groundmesh_generator.prompts import ChatPrompt, Prompt, TextPrompt
 
+THREADS = 2
+"""A short prompt passes a long one that is in work."""
+
 
 class ModelTokenizer:
-    """Encodes prompts in a thread of its own, one at a time, so that callers take turns."""
+    """Encodes prompts in threads of its own."""
 
     def __init__(self, loaded: Any) -> None:
         """``loaded`` is a fast tokenizer of transformers. Writing it out takes a moment."""
         if not hasattr(loaded, "backend_tokenizer"):
             raise FailedPrecondition("the model has no tokenizer.json, and none can be made of it")
         self._loaded = loaded
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tokenizer")
         self.file = _written(loaded)
         """The tokenizer as it counts here, which transformers may have put right on loading."""
 
@@ -29,11 +32,11 @@ class ModelTokenizer:
         """See ``Backend.encode``."""
         loop = asyncio.get_running_loop()
         encode = partial(self._encode, prompt, field=field)
-        return await loop.run_in_executor(self._thread, encode)
+        return await loop.run_in_executor(self._threads, encode)
 
     def close(self) -> None:
-        """End the thread, after what it does now."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """End the threads, after what they do now."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _encode(self, prompt: Prompt, *, field: str) -> list[int]:
         if isinstance(prompt, TextPrompt):

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from groundmesh.errors import MeshError, Reason, Unavailable
@@ -23,6 +22,7 @@ from groundmesh_generator.backends.base import (
     TokenizerFile,
 )
 from groundmesh_generator.backends.lasting_thread import run_in_lasting_thread
+from groundmesh_generator.backends.scratch import ScratchFolder
 from groundmesh_generator.children import quiet_engine, tied_children
 from groundmesh_generator.prompts import Prompt
 
@@ -42,7 +42,7 @@ class VllmBackend:
         self._engine: StartedEngine | None = None
         self._stopped = False
         self._aborts: set[asyncio.Task[None]] = set()
-        self._sockets: TemporaryDirectory[str] | None = None
+        self._sockets: ScratchFolder | None = None
 
     @cached_property
     def version(self) -> str:
@@ -71,8 +71,8 @@ class VllmBackend:
 
     async def start(self) -> None:
         """Import vLLM and load the model, both in a thread that stays."""
-        self._sockets = TemporaryDirectory(prefix="groundmesh-generator-")
-        _set_environment(self._options, sockets=self._sockets.name)
+        self._sockets = ScratchFolder()
+        os.environ["VLLM_RPC_BASE_PATH"] = str(self._sockets.path)
         quiet_engine(self._options.logs)
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
@@ -88,12 +88,12 @@ class VllmBackend:
         """Ask vLLM's EngineCore process a question, which it answers between two steps."""
         from groundmesh_generator.backends.vllm_engine import as_mesh_error
 
-        llm = self._started.llm
+        engine = self._started
         try:
-            await llm.check_health()
-            await llm.is_sleeping()
+            await engine.llm.check_health()
+            await engine.llm.is_sleeping()
         except Exception as error:
-            raise as_mesh_error(error, llm) from error
+            raise as_mesh_error(error, engine) from error
 
     async def stop(self) -> None:
         """Ask vLLM's processes to end, then kill them."""
@@ -101,15 +101,10 @@ class VllmBackend:
         engine, self._engine = self._engine, None
         if engine is None:
             _kill_engine_processes()  # of a start that was given up
-            return
-        engine.tokenizer.close()
-        if engine.llm.output_handler is not None:
-            # Otherwise it reports the end of the engine as an error.
-            engine.llm.output_handler.cancel()
-        await asyncio.to_thread(engine.llm.shutdown, timeout=self._options.stop_timeout_s)
-        gc.unfreeze()
+        else:
+            await self._end(engine)
         if self._sockets is not None:
-            self._sockets.cleanup()
+            self._sockets.remove()
 
     async def encode(self, prompt: Prompt, *, field: str) -> Sequence[int]:
         """Tokenize in a thread."""
@@ -128,6 +123,14 @@ class VllmBackend:
             if not is_over:
                 await self._abort(engine, job)
 
+    async def _end(self, engine: "StartedEngine") -> None:
+        engine.tokenizer.close()
+        if engine.llm.output_handler is not None:
+            # Otherwise it reports the end of the engine as an error.
+            engine.llm.output_handler.cancel()
+        await asyncio.to_thread(engine.llm.shutdown, timeout=self._options.stop_timeout_s)
+        gc.unfreeze()
+
     async def _abort(self, engine: "StartedEngine", job: GenerationJob) -> None:
         """Abort by our own id too: cancelled while it hands a job over, vLLM forgets the job."""
         # A task, so that a second cancellation can't interrupt it.
@@ -143,10 +146,11 @@ class VllmBackend:
         return self._engine
 
     def _start(self) -> "StartedEngine":
+        model = resolve_model(self._options.model)
+        _set_environment(self._options)
         with tied_children(self._options.logs):
             from groundmesh_generator.backends.vllm_engine import start_engine
 
-            model = resolve_model(self._options.model)
             if self._stopped:
                 raise Unavailable("stopped while it started", reason=Reason.NOT_READY)
             return start_engine(self._options, model)
@@ -157,13 +161,9 @@ async def _generate(
 ) -> AsyncGenerator[Delta | Finished, None]:
     from groundmesh_generator.backends import vllm_engine as vllm
 
-    params = vllm.sampling_params(job, engine.defaults)
-    outputs = engine.llm.generate(
-        vllm.engine_input(job), params, job.id, priority=int(job.priority)
-    )
     tokens = held_back = 0
     try:
-        async with aclosing(outputs):
+        async with aclosing(vllm.outputs_of(engine, job)) as outputs:
             async for output in outputs:
                 completion = output.outputs[0]
                 tokens += len(completion.token_ids)
@@ -176,12 +176,11 @@ async def _generate(
     except MeshError:
         raise
     except Exception as error:
-        raise vllm.as_mesh_error(error, engine.llm) from error
+        raise vllm.as_mesh_error(error, engine) from error
 
 
-def _set_environment(options: BackendOptions, *, sockets: str) -> None:
+def _set_environment(options: BackendOptions) -> None:
     """What vLLM reads from the environment only; what is set there already, wins."""
-    os.environ["VLLM_RPC_BASE_PATH"] = sockets  # it leaves those that it makes
     for name, value in {
         "VLLM_CONFIGURE_LOGGING": "0",  # its messages come to our handlers, here and in children
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # grpc's threads don't survive a fork

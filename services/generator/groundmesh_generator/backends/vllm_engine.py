@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.inputs.engine import TokensInput, tokens_input
+from vllm.exceptions import VLLMClientError
+from vllm.inputs.engine import tokens_input
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind, SamplingParams
@@ -15,7 +16,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
-from groundmesh.errors import Internal, MeshError, Reason, Unavailable
+from groundmesh.errors import Internal, InvalidArgument, MeshError, Reason, Unavailable
 from groundmesh.models import ResolvedModel
 from groundmesh_generator.backends.base import (
     BackendOptions,
@@ -115,27 +116,14 @@ def start_engine(options: BackendOptions, model: ResolvedModel) -> StartedEngine
     return started
 
 
-def sampling_params(job: GenerationJob, defaults: Mapping[str, Any]) -> Any:
-    """A job's parameters for vLLM: what it sets, over what the model sets."""
-    sampling = job.sampling
-    chosen = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "repetition_penalty": sampling.repetition_penalty,
-        "seed": sampling.seed,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    fixed = {"max_tokens": job.max_tokens, "stop": list(sampling.stop)}
-    return SamplingParams(**{**defaults, **given, **fixed}, output_kind=RequestOutputKind.DELTA)
-
-
-def engine_input(job: GenerationJob) -> TokensInput:
-    """The job's prompt as vLLM takes it without further work."""
-    return tokens_input(list(job.token_ids))
+def outputs_of(engine: StartedEngine, job: GenerationJob) -> Any:
+    """What vLLM makes of a job: an asynchronous generator of ``RequestOutput``."""
+    return engine.llm.generate(
+        tokens_input(list(job.token_ids)),
+        _sampling_params(job, engine.defaults),
+        job.id,
+        priority=int(job.priority),
+    )
 
 
 def finished(output: RequestOutput, job: GenerationJob, *, completion_tokens: int) -> Finished:
@@ -152,10 +140,12 @@ def finished(output: RequestOutput, job: GenerationJob, *, completion_tokens: in
     )
 
 
-def as_mesh_error(error: Exception, llm: Any) -> MeshError:
+def as_mesh_error(error: Exception, engine: StartedEngine) -> MeshError:
     """What a caller is told when vLLM fails."""
-    if isinstance(error, EngineDeadError) or llm.errored:
+    if isinstance(error, EngineDeadError) or engine.llm.errored:
         return Unavailable("the engine died", reason=Reason.ENGINE_DEAD)
+    if isinstance(error, VLLMClientError):
+        return InvalidArgument(f"the engine refuses the request: {error}")
     return Internal(f"the engine failed: {error.__cause__ or error}")
 
 
@@ -180,6 +170,24 @@ def _engine_args(options: BackendOptions, model: ResolvedModel) -> Any:
         window = args.create_model_config().max_model_len
         args.max_model_len = min(window, CPU_CONTEXT_TOKENS)
     return args
+
+
+def _sampling_params(job: GenerationJob, defaults: Mapping[str, Any]) -> Any:
+    """What a job sets, over what the model sets."""
+    sampling = job.sampling
+    chosen = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "repetition_penalty": sampling.repetition_penalty,
+        "seed": sampling.seed,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    fixed = {"max_tokens": job.max_tokens, "stop": list(sampling.stop)}
+    return SamplingParams(**{**defaults, **given, **fixed}, output_kind=RequestOutputKind.DELTA)
 
 
 def _timings(metrics: Any, *, received_at: float) -> Timings:

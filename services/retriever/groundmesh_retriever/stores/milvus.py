@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FULL_TEXT_SINCE = (2, 5)
-_CONNECT_TIMEOUT_S = 3.0
 _INDEX_TIMEOUT_S = 30.0
 _ROWS_A_CALL = 256
 _KEYS_A_CALL = 1_000
@@ -43,6 +42,17 @@ _CONSISTENCY = {
     Freshness.BOUNDED: "Bounded",
     Freshness.SESSION: "Session",
     Freshness.STRONG: "Strong",
+}
+# gRPC would wait for up to two minutes before it looks again whether a server is back, and share
+# that waiting between channels.
+_CHANNEL = {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    "grpc.use_local_subchannel_pool": 1,
+    # pymilvus pings every 10 s. Milvus Lite takes that for an attack ("too_many_pings") and hangs
+    # up; it bears one ping in 5 minutes.
+    "grpc.keepalive_time_ms": 310_000,
+    "grpc.keepalive_permit_without_calls": 0,
 }
 # pymilvus tries a failed call 75 times; who waits for ours would rather know at once. It opens a
 # new channel when the old one fails, and fails when it can't; the one retry is for the new channel.
@@ -57,11 +67,9 @@ class MilvusStore:
     """
 
     def __init__(self, uri: str, *, token: str, timeout_s: float) -> None:
-        self._address = {"uri": uri, "token": token}
+        self._address = {"uri": uri, "token": token, "grpc_options": _CHANNEL, "dedicated": True}
         self._timeout_s = timeout_s
-        self._client = AsyncMilvusClient(
-            **self._address, timeout=_CONNECT_TIMEOUT_S, dedicated=True
-        )
+        self._client = AsyncMilvusClient(**self._address, timeout=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
         self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # It logs every failed call with a traceback; what a failure means is told by our errors.
@@ -211,8 +219,8 @@ def _away(error: Exception) -> Unavailable:
     )
 
 
-def _create_collection(address: dict[str, str], spec: IndexSpec) -> None:
-    client = MilvusClient(**address, timeout=_INDEX_TIMEOUT_S, dedicated=True)
+def _create_collection(address: dict[str, Any], spec: IndexSpec) -> None:
+    client = MilvusClient(**address, timeout=_INDEX_TIMEOUT_S)
     try:
         if client.has_collection(spec.name, timeout=_INDEX_TIMEOUT_S):
             return

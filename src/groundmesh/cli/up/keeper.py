@@ -22,8 +22,10 @@ class KeeperPolicy:
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
     poll_starting_s: float = 0.25
     poll_ready_s: float = 1.0
+    unready_s: float = 5.0
+    """A service that was ready and answers no probe for so long is shown as not ready,"""
     silent_s: float = 60.0
-    """A service that was ready and then answers no probe for so long is hung: it is killed."""
+    """and for so long is hung: it is killed."""
     stop_grace_s: float = 12.0
     """How long a service may take to stop before it is killed."""
 
@@ -130,24 +132,30 @@ class Keeper:
         """Follow the health of a run; returns when a service that was ready has gone silent."""
         self._last_answer = time.monotonic()
         while not self._is_hung():
-            health = await self._probe.check()
-            if health is not Health.SILENT:
-                self._last_answer = time.monotonic()
-            self._take(health)
+            self._take(await self._probe.check())
             ready = self.status.state is State.READY
             policy = self._policy
             await asyncio.sleep(policy.poll_ready_s if ready else policy.poll_starting_s)
 
+    @property
+    def _silent_s(self) -> float:
+        return time.monotonic() - self._last_answer
+
     def _is_hung(self) -> bool:
-        silent_s = time.monotonic() - self._last_answer
-        return self._ready_since is not None and silent_s > self._policy.silent_s
+        return self._ready_since is not None and self._silent_s > self._policy.silent_s
 
     def _take(self, health: Health) -> None:
-        if health is Health.READY and self.status.state is not State.READY:
+        if health is not Health.SILENT:
+            self._last_answer = time.monotonic()
+        if health is Health.READY:
             self._ready_since = self._ready_since or time.monotonic()
             self._become(State.READY)
-        elif health is not Health.READY and self.status.state is State.READY:
+        elif self.status.state is State.READY and self._lasts(health):
             self._become(State.NOT_READY)
+
+    def _lasts(self, health: Health) -> bool:
+        """A busy machine costs a probe now and then; a death shows by itself."""
+        return health is Health.NOT_READY or self._silent_s > self._policy.unready_s
 
     async def _pause_after(self, how: str) -> None:
         ready_for_s = time.monotonic() - self._ready_since if self._ready_since else 0.0

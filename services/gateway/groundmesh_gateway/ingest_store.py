@@ -1,29 +1,20 @@
-"""The embedder and the retriever, as an ingestion wants them."""
+"""The retriever, as an ingestion wants it: looked into, and written to on a few streams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc.aio
 
-from groundmesh.errors import (
-    FailedPrecondition,
-    Internal,
-    NotFound,
-    Reason,
-    Unavailable,
-)
+from groundmesh.errors import NotFound, Reason, Unavailable
 from groundmesh.first_status import FirstStatus
 from groundmesh.names import document_id
 from groundmesh.status import from_status
 from groundmesh.v1 import (
-    common_pb2,
     document_pb2,
     document_pb2_grpc,
-    embedder_pb2,
-    embedder_pb2_grpc,
     retriever_pb2,
     retriever_pb2_grpc,
 )
@@ -33,7 +24,6 @@ from groundmesh_gateway.ingestion.model import (
     DocumentDone,
     EmbeddedChunks,
     KnownDocument,
-    Matrix,
     NewDocument,
     Target,
 )
@@ -41,40 +31,6 @@ from groundmesh_gateway.ingestion.model import (
 _CLOSE_TIMEOUT_S = 1.0
 
 R = TypeVar("R")
-
-
-class RemoteEmbedder:
-    """The target's model, behind everybody who waits for an answer."""
-
-    def __init__(self, embedder: Downstream, target: Target, *, timeout_s: float) -> None:
-        """``timeout_s`` is for one call."""
-        self._embedder = embedder
-        self._target = target
-        self._timeout_s = timeout_s
-
-    async def embed(self, texts: Sequence[str]) -> Matrix:
-        """A row for each text; what the model would have to cut off is refused."""
-        request = embedder_pb2.EmbedRequest(
-            model=self._target.model,
-            kind=embedder_pb2.INPUT_KIND_PASSAGE,
-            texts=texts,
-            strict=True,
-            dtype=common_pb2.VECTOR_DTYPE_F32,
-            priority=common_pb2.PRIORITY_BULK,
-        )
-        stub = embedder_pb2_grpc.EmbedderServiceStub(self._embedder.channel)
-        with self._embedder.errors():
-            response = await stub.Embed(request, timeout=self._timeout_s)
-        if response.revision != self._target.revision:
-            raise FailedPrecondition(
-                f"the embedder serves revision {response.revision} of {response.model} now, the "
-                f"collection has vectors of {self._target.revision}",
-                reason=Reason.MODEL_MISMATCH,
-            )
-        vectors = response.vectors
-        if vectors.rows != len(texts) or len(vectors.data) != 4 * vectors.rows * vectors.dimension:
-            raise Internal(f"the embedder gave {vectors.rows} rows for {len(texts)} texts")
-        return Matrix(vectors.data, vectors.rows, vectors.dimension)
 
 
 class RemoteStore:

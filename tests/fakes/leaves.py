@@ -1,0 +1,181 @@
+"""A fake embedder and a fake retriever: they give what a test sets, and remember what they saw."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from groundmesh.errors import MeshError
+from groundmesh.identity import Principal, current_principal
+from groundmesh.server.app import Service
+from groundmesh.v1 import (
+    collection_pb2,
+    common_pb2,
+    document_pb2,
+    embedder_pb2,
+    embedder_pb2_grpc,
+    retriever_pb2,
+    retriever_pb2_grpc,
+)
+from tests.fakes.gateway import FakeEngine
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MODEL = embedder_pb2.EmbeddingModel(
+    model="fake-embedder", revision="r1", dimension=4, max_input_tokens=256, normalized=True
+)
+RETRIEVER_SERVICES = (
+    collection_pb2.DESCRIPTOR.services_by_name["CollectionService"],
+    document_pb2.DESCRIPTOR.services_by_name["DocumentService"],
+)
+
+
+@dataclass
+class FakeLeaf:
+    """What both fakes have."""
+
+    requests: list[Any] = field(default_factory=list)
+    time_left: list[float | None] = field(default_factory=list)
+    principals: list[Principal] = field(default_factory=list)
+    raises: MeshError | None = None
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    """While cleared, calls wait."""
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def seen(self, request: Message, context: Context) -> None:
+        self.requests.append(request)
+        self.time_left.append(context.time_remaining())
+        self.principals.append(current_principal())
+        await self.open.wait()
+        if self.raises is not None:
+            raise self.raises
+
+    def last(self, kind: type[Any]) -> Any:
+        return next(each for each in reversed(self.requests) if isinstance(each, kind))
+
+
+@dataclass
+class FakeEmbedder(FakeLeaf):
+    """Embeds everything as the same vector."""
+
+    truncated: bool = False
+
+    async def Embed(
+        self, request: embedder_pb2.EmbedRequest, context: Context
+    ) -> embedder_pb2.EmbedResponse:
+        await self.seen(request, context)
+        return embedder_pb2.EmbedResponse(
+            model=MODEL.model,
+            revision=MODEL.revision,
+            vectors=common_pb2.Vectors(
+                data=bytes(16), rows=1, dimension=4, dtype=common_pb2.VECTOR_DTYPE_F32
+            ),
+            items=[embedder_pb2.EmbeddedItem(tokens=5, truncated=self.truncated)],
+        )
+
+    async def ListModels(
+        self, request: embedder_pb2.EmbedderServiceListModelsRequest, context: Context
+    ) -> embedder_pb2.EmbedderServiceListModelsResponse:
+        await self.seen(request, context)
+        return embedder_pb2.EmbedderServiceListModelsResponse(embedding_models=[MODEL])
+
+    def service(self) -> Service:
+        def register(server: grpc.aio.Server) -> None:
+            servicer: Any = self
+            embedder_pb2_grpc.add_EmbedderServiceServicer_to_server(
+                _with_the_rest(servicer, embedder_pb2_grpc.EmbedderServiceServicer), server
+            )
+
+        return Service(
+            name="embedder",
+            engine=FakeEngine(),
+            register=register,
+            grpc_services=("groundmesh.v1.EmbedderService",),
+        )
+
+
+@dataclass
+class FakeRetriever(FakeLeaf):
+    """Finds the chunks that it was given, and answers every other call with an empty message."""
+
+    chunks: list[retriever_pb2.ScoredChunk] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+
+    async def Search(
+        self, request: retriever_pb2.SearchRequest, context: Context
+    ) -> retriever_pb2.SearchResponse:
+        await self.seen(request, context)
+        return retriever_pb2.SearchResponse(
+            chunks=self.chunks[: request.limit],
+            mode=request.mode or retriever_pb2.SEARCH_MODE_HYBRID,
+            degraded=self.degraded,
+        )
+
+    def service(self) -> Service:
+        def register(server: grpc.aio.Server) -> None:
+            servicer: Any = self
+            retriever_pb2_grpc.add_RetrieverServiceServicer_to_server(
+                _with_the_rest(servicer, retriever_pb2_grpc.RetrieverServiceServicer), server
+            )
+            for service in RETRIEVER_SERVICES:
+                handlers = {method.name: self._empty(method) for method in service.methods}
+                generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
+                server.add_generic_rpc_handlers((generic,))
+
+        return Service(
+            name="retriever",
+            engine=FakeEngine(),
+            register=register,
+            grpc_services=(
+                "groundmesh.v1.RetrieverService",
+                *(service.full_name for service in RETRIEVER_SERVICES),
+            ),
+        )
+
+    def _empty(self, method: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        request_type = GetMessageClass(method.input_type)
+        response_type = GetMessageClass(method.output_type)
+
+        async def answer(request: Message, context: Context) -> Message:
+            await self.seen(request, context)
+            return response_type()
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=request_type.FromString,
+            response_serializer=response_type.SerializeToString,
+        )
+
+
+def chunk(
+    text: str, *, uri: str = "file:///guide.md", start_byte: int = 0, cosine: float | None = 0.8
+) -> retriever_pb2.ScoredChunk:
+    """A chunk as a search gives it."""
+    return retriever_pb2.ScoredChunk(
+        chunk=document_pb2.Chunk(
+            chunk_id=f"chunk-{start_byte}",
+            text=text,
+            start_byte=start_byte,
+            end_byte=start_byte + len(text.encode()),
+            place=common_pb2.Place(heading_path=["Setup", "Linux"], page=3),
+        ),
+        uri=uri,
+        title="Guide",
+        score=0.03,
+        dense_score=cosine,
+    )
+
+
+def _with_the_rest(fake: Any, base: type[Any]) -> Any:
+    """The fake's methods on an instance of the class that says UNIMPLEMENTED for all others."""
+    servicer = base()
+    for name in vars(base):
+        if not name.startswith("_") and hasattr(fake, name):
+            setattr(servicer, name, getattr(fake, name))
+    return servicer

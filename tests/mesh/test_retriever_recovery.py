@@ -1,0 +1,202 @@
+"""Kills and half-done work: what was acknowledged is there, what was not leaves no trace."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from groundmesh.channel import open_channel, translated
+from groundmesh.errors import MeshError, NotFound, Reason, Unavailable
+from groundmesh.identity import acting_as
+from groundmesh.lifetime import tied
+from groundmesh.status import from_status
+from groundmesh.v1 import collection_pb2, document_pb2
+from groundmesh.v1.collection_pb2_grpc import CollectionServiceStub
+from groundmesh.v1.retriever_pb2 import UpsertDocumentsRequest
+from groundmesh_retriever.stores.milvus import MilvusStore
+from tests.fakes.vector_store import FakeVectorStore
+from tests.mesh.retriever_mesh import (
+    ADMIN,
+    PARENT,
+    Doc,
+    RetrieverClient,
+    retriever_mesh,
+    steps,
+)
+from tests.milvus_servers import MilvusProcess, free_port, milvus_lite
+
+
+@pytest.fixture
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
+    with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
+        asyncio.run(process.up())
+        yield process
+
+
+def docs(count: int, version: str = "first") -> list[Doc]:
+    return [
+        Doc(f"file:///{n:03}", [f"{version} text {n} line {i}" for i in range(4)])
+        for n in range(count)
+    ]
+
+
+async def chunks_in(store: FakeVectorStore | MilvusStore) -> int:
+    """Every chunk of every index of a fake store."""
+    assert isinstance(store, FakeVectorStore)
+    return sum(len(rows) for rows in store.indexes.values())
+
+
+async def test_kill_9_of_milvus_in_the_middle_of_a_stream(
+    lite: MilvusProcess, tmp_path: Path
+) -> None:
+    async with retriever_mesh(tmp_path, lite.uri) as client:
+        await client.create()
+        await client.upsert(*docs(10))
+        answers: list[bool] = []
+
+        async def sent() -> AsyncIterator[UpsertDocumentsRequest]:
+            for number, doc in enumerate(docs(20, "second")):
+                if number == 8:
+                    lite.kill()
+                for step in steps(doc):
+                    yield step
+
+        async for answer in client.retriever.UpsertDocuments(sent()):
+            answers.append(answer.WhichOneof("result") == "upserted")
+            if not answers[-1]:
+                assert from_status(answer.error).reason is Reason.STORE_UNAVAILABLE
+        assert len(answers) == 20
+        assert answers[:7] == [True] * 7
+        assert answers[8:] == [False] * 12
+
+        await _fails_fast_without_milvus(client)
+        lite.start()
+        await lite.up()
+
+        # The same process goes on, and a second run of the same ingest makes all of it right.
+        answers_again = await client.upsert(*docs(20, "second"))
+        assert all(answer.WhichOneof("result") == "upserted" for answer in answers_again)
+        texts = await client.found("x", limit=1_000)
+        assert sorted(texts) == sorted(line for doc in docs(20, "second") for line in doc.lines)
+
+
+async def _fails_fast_without_milvus(client: RetrieverClient) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        await client.search("x")
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+    assert time.monotonic() - began < 2.0
+    # What needs no Milvus goes on.
+    listed = await client.documents.ListDocuments(document_pb2.ListDocumentsRequest(parent=PARENT))
+    assert len(listed.documents) >= 10
+    text = await client.documents.GetDocumentText(
+        document_pb2.GetDocumentTextRequest(name=docs(1)[0].name)
+    )
+    assert text.text
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_no_trace(tmp_path: Path) -> None:
+    store = FakeVectorStore()
+    async with retriever_mesh(tmp_path, store) as client:
+        await client.create()
+        [doc] = docs(1)
+        call = client.retriever.UpsertDocuments()
+        for step in steps(doc)[:-1]:
+            await call.write(step)
+        while not await chunks_in(store):
+            await asyncio.sleep(0.01)
+        call.cancel()
+        async with asyncio.timeout(10):
+            while await chunks_in(store) or list((tmp_path / "artifacts").rglob("*.partial")):
+                await asyncio.sleep(0.01)
+            while [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()]:
+                await asyncio.sleep(0.01)
+        with pytest.raises(NotFound):
+            await client.get(doc)
+
+
+async def test_what_a_killed_process_left_is_invisible_and_then_swept(tmp_path: Path) -> None:
+    store = FakeVectorStore()
+    async with retriever_mesh(tmp_path, store) as client:
+        await client.create()
+        await client.upsert(*docs(3))
+    # As after a kill -9 between writing chunks and the commit: a pending version, never retired.
+    async with retriever_mesh(tmp_path, store) as client:
+        uploads = client.engine.uploads
+        killed = docs(3, "second")[0]
+        from tests.unit.retriever.uploading import half_written
+
+        await half_written(uploads, killed)
+        assert await chunks_in(store) == 16
+        assert await client.lines(killed) == list(docs(3)[0].lines)
+        assert len(await client.found("x", limit=100)) == 12
+    async with retriever_mesh(tmp_path, store, sweep_min_age_s=0.0) as client:
+        async with asyncio.timeout(10):
+            while await chunks_in(store) != 12:
+                await asyncio.sleep(0.01)
+        assert await client.lines(killed) == list(docs(3)[0].lines)
+
+
+async def test_deleting_a_collection_empties_every_store(tmp_path: Path) -> None:
+    store = FakeVectorStore()
+    async with retriever_mesh(tmp_path, store) as client:
+        await client.create()
+        await client.upsert(*docs(3))
+        await client.collections.DeleteCollection(
+            collection_pb2.DeleteCollectionRequest(name=PARENT)
+        )
+        with pytest.raises(NotFound):
+            await client.search("x")
+        async with asyncio.timeout(10):
+            while store.indexes or [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()]:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_purge_says_when_it_could_not_be_finished(tmp_path: Path) -> None:
+    store = FakeVectorStore()
+    async with retriever_mesh(tmp_path, store) as client:
+        await client.create()
+        [doc] = docs(1)
+        await client.upsert(doc)
+        store.away = True
+        request = document_pb2.DeleteDocumentRequest(name=doc.name, purge=True)
+        with pytest.raises(Unavailable), translated():
+            await client.documents.DeleteDocument(request)
+        with pytest.raises(NotFound):
+            await client.get(doc)
+        store.away = False
+        # Asked again, it finishes what it began.
+        with translated():
+            await client.documents.DeleteDocument(request)
+        assert await chunks_in(store) == 0
+
+
+@pytest.mark.slow
+async def test_the_process_starts_waits_for_milvus_and_drains(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port = free_port()
+    with milvus_lite(tmp_path_factory.mktemp("lite")) as lite:
+        lite.kill()
+        flags = (f"--port={port}", f"--milvus-uri={lite.uri}", f"--data={tmp_path}")
+        command = tied((sys.executable, "-m", "groundmesh_retriever", *flags))
+        process = subprocess.Popen(command)
+        lite.start()
+        with acting_as(ADMIN):
+            async with open_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
+                stub = CollectionServiceStub(channel)
+                while True:
+                    try:
+                        with translated():
+                            await stub.ListCollections(
+                                collection_pb2.ListCollectionsRequest(parent="tenants/default")
+                            )
+                        break
+                    except MeshError:
+                        await asyncio.sleep(0.2)
+        process.terminate()
+        assert process.wait(20) == 0

@@ -1,0 +1,168 @@
+"""The way of a question, on fakes in memory."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from groundmesh.errors import InvalidArgument, Unavailable
+from groundmesh.prompting import Message, Passage, Reserved
+from groundmesh_gateway.ask import NO_ANSWER, Answered, Ask, AskOptions, SourcesChosen
+from groundmesh_gateway.ask_ports import (
+    Done,
+    Embedded,
+    Found,
+    FoundPassage,
+    ModelTokens,
+    Piece,
+    Started,
+)
+from groundmesh_gateway.citations import Citation, TextDelta
+from groundmesh_gateway.stages import Stage
+
+
+def passage(text: str = "So it is.", *, cosine: float | None = 0.5) -> FoundPassage:
+    return FoundPassage(Passage("Guide", "", text), start_byte=10, cosine=cosine)
+
+
+@dataclass
+class FakeMesh:
+    """Embeds, finds and says what a test sets."""
+
+    found: list[FoundPassage] = field(default_factory=lambda: [passage(), passage()])
+    pieces: list[Any] = field(
+        default_factory=lambda: [
+            Started("m"),
+            Piece("It is so "),
+            Piece("[2"),
+            Piece("]."),
+            Done(7),
+        ]
+    )
+    wants_vector: bool = True
+    truncated: bool = False
+    window: int = 4000
+    messages: Sequence[Message] = ()
+    max_tokens: int = 0
+    is_closed: bool = False
+
+    async def embed(self) -> Embedded[str]:
+        return Embedded("vector", truncated=self.truncated)
+
+    async def search(self, vector: str | None) -> Found:
+        assert vector == ("vector" if self.wants_vector else None)
+        return Found(self.found)
+
+    async def model_tokens(self) -> ModelTokens:
+        return ModelTokens("m", self.window, 1000, 0, lambda text: len(text.split()), Reserved())
+
+    async def generate(
+        self, messages: Sequence[Message], *, max_tokens: int
+    ) -> AsyncGenerator[Started | Piece | Done[int], None]:
+        self.messages, self.max_tokens = messages, max_tokens
+        try:
+            for piece in self.pieces:
+                await asyncio.sleep(0)
+                yield piece
+        finally:
+            self.is_closed = True
+
+
+async def answered(
+    mesh: FakeMesh, *, max_tokens: int | None = None, **options: Any
+) -> tuple[list[Any], Answered[int]]:
+    ask = Ask("Why?", mesh, AskOptions(**options), max_tokens=max_tokens)
+    *events, last = [event async for event in ask.answer()]
+    assert isinstance(last, Answered)
+    return events, last
+
+
+async def test_the_way_of_a_question() -> None:
+    mesh = FakeMesh()
+    events, last = await answered(mesh)
+    assert isinstance(events[0], SourcesChosen)
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "It is so [2]."
+    (citation,) = [event for event in events if isinstance(event, Citation)]
+    assert (citation.passage.number, citation.passage.start_byte) == (2, 10)
+    assert (citation.answer_start_byte, citation.answer_end_byte) == (0, 8)
+    assert (last.model, last.finish, last.abstained) == ("m", 7, False)
+    assert list(last.seconds) == [
+        Stage.EMBED,
+        Stage.SEARCH,
+        Stage.PROMPT,
+        Stage.FIRST_TOKEN,
+        Stage.GENERATE,
+        Stage.TOTAL,
+    ]
+    assert "Question: Why?" in mesh.messages[-1].content
+    assert mesh.is_closed
+
+
+@pytest.mark.parametrize(
+    ("cosines", "min_score", "abstains"),
+    [
+        ([], 0.0, True),
+        ([0.1, 0.3], 0.2, False),
+        ([0.1, 0.1], 0.2, True),
+        ([-0.1], 0.0, False),  # no bound is set
+        ([None, 0.1], 0.2, True),
+        ([None, None], 0.2, False),  # a sparse search has no nearness
+    ],
+)
+async def test_when_it_abstains(
+    cosines: list[float | None], min_score: float, abstains: bool
+) -> None:
+    mesh = FakeMesh(found=[passage(cosine=cosine) for cosine in cosines])
+    events, last = await answered(mesh, min_score=min_score)
+    assert last.abstained == abstains
+    assert (TextDelta(NO_ANSWER) in events) == abstains
+    assert bool(mesh.messages) != abstains
+
+
+async def test_a_search_without_a_vector_embeds_nothing() -> None:
+    _, last = await answered(FakeMesh(wants_vector=False))
+    assert Stage.EMBED not in last.seconds
+
+
+async def test_a_question_that_was_cut_is_told() -> None:
+    _, last = await answered(FakeMesh(truncated=True))
+    assert "only its beginning" in last.degraded[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "window", "given"), [(None, 4000, 300), (None, 800, 200), (50, 4000, 50)]
+)
+async def test_how_long_an_answer_may_be(asked: int | None, window: int, given: int) -> None:
+    mesh = FakeMesh(window=window)
+    await answered(mesh, max_tokens=asked, answer_tokens=300)
+    assert mesh.max_tokens == given
+
+
+async def test_no_room_for_a_passage_is_an_error_of_the_question() -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await answered(FakeMesh(window=60))
+    assert refused.value.fields[0].field == "question"
+
+
+async def test_an_answer_without_an_end_is_no_answer() -> None:
+    with pytest.raises(Unavailable, match="without saying why"):
+        await answered(FakeMesh(pieces=[Started("m"), Piece("It is")]))
+
+
+async def test_who_leaves_early_closes_the_generation() -> None:
+    mesh = FakeMesh()
+    async with aclosing(Ask("Why?", mesh, AskOptions()).answer()) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+    assert mesh.is_closed
+
+
+async def test_long_texts_are_counted_off_the_loop() -> None:
+    long = " ".join(f"Sentence {number}." for number in range(5000))
+    mesh = FakeMesh(found=[passage(long)])
+    events, _ = await answered(mesh)
+    assert events[0].passages[0].truncated
