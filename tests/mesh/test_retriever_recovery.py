@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from groundmesh.channel import open_channel, translated
-from groundmesh.errors import MeshError, NotFound, Reason, Unavailable
-from groundmesh.identity import acting_as
+from groundmesh.errors import NotFound, Reason, Unavailable
 from groundmesh.lifetime import tied
 from groundmesh.status import from_status
 from groundmesh.v1 import collection_pb2, document_pb2
 from groundmesh.v1.collection_pb2_grpc import CollectionServiceStub
 from groundmesh.v1.retriever_pb2 import UpsertDocumentsRequest
-from groundmesh_retriever.stores.milvus import MilvusStore
+from groundmesh_retriever.upload_stream import UploadStream
 from tests.fakes.vector_store import FakeVectorStore
 from tests.mesh.retriever_mesh import (
     ADMIN,
@@ -28,6 +27,7 @@ from tests.mesh.retriever_mesh import (
     steps,
 )
 from tests.milvus_servers import MilvusProcess, free_port, milvus_lite
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -44,10 +44,14 @@ def docs(count: int, version: str = "first") -> list[Doc]:
     ]
 
 
-async def chunks_in(store: FakeVectorStore | MilvusStore) -> int:
-    """Every chunk of every index of a fake store."""
-    assert isinstance(store, FakeVectorStore)
+def chunks_in(store: FakeVectorStore) -> int:
+    """Every chunk of every index."""
     return sum(len(rows) for rows in store.indexes.values())
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """Every file of the artifact store."""
+    return [path for path in (folder / "artifacts").rglob("*") if path.is_file()]
 
 
 async def test_kill_9_of_milvus_in_the_middle_of_a_stream(
@@ -61,6 +65,7 @@ async def test_kill_9_of_milvus_in_the_middle_of_a_stream(
         async def sent() -> AsyncIterator[UpsertDocumentsRequest]:
             for number, doc in enumerate(docs(20, "second")):
                 if number == 8:
+                    await until(lambda: len(answers) == 8)
                     lite.kill()
                 for step in steps(doc):
                     yield step
@@ -69,9 +74,7 @@ async def test_kill_9_of_milvus_in_the_middle_of_a_stream(
             answers.append(answer.WhichOneof("result") == "upserted")
             if not answers[-1]:
                 assert from_status(answer.error).reason is Reason.STORE_UNAVAILABLE
-        assert len(answers) == 20
-        assert answers[:7] == [True] * 7
-        assert answers[8:] == [False] * 12
+        assert answers == [True] * 8 + [False] * 12
 
         await _fails_fast_without_milvus(client)
         lite.start()
@@ -107,14 +110,9 @@ async def test_a_client_that_leaves_in_the_middle_leaves_no_trace(tmp_path: Path
         call = client.retriever.UpsertDocuments()
         for step in steps(doc)[:-1]:
             await call.write(step)
-        while not await chunks_in(store):
-            await asyncio.sleep(0.01)
+        await until(lambda: chunks_in(store))
         call.cancel()
-        async with asyncio.timeout(10):
-            while await chunks_in(store) or list((tmp_path / "artifacts").rglob("*.partial")):
-                await asyncio.sleep(0.01)
-            while [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()]:
-                await asyncio.sleep(0.01)
+        await until(lambda: not chunks_in(store) and not texts_in(tmp_path))
         with pytest.raises(NotFound):
             await client.get(doc)
 
@@ -126,18 +124,15 @@ async def test_what_a_killed_process_left_is_invisible_and_then_swept(tmp_path: 
         await client.upsert(*docs(3))
     # As after a kill -9 between writing chunks and the commit: a pending version, never retired.
     async with retriever_mesh(tmp_path, store) as client:
-        uploads = client.engine.uploads
         killed = docs(3, "second")[0]
-        from tests.unit.retriever.uploading import half_written
-
-        await half_written(uploads, killed)
-        assert await chunks_in(store) == 16
+        stream = UploadStream(client.engine.uploads, ADMIN)
+        for step in steps(killed)[:-1]:
+            assert await stream.take(step) is None
+        assert chunks_in(store) == 16
         assert await client.lines(killed) == list(docs(3)[0].lines)
         assert len(await client.found("x", limit=100)) == 12
     async with retriever_mesh(tmp_path, store, sweep_min_age_s=0.0) as client:
-        async with asyncio.timeout(10):
-            while await chunks_in(store) != 12:
-                await asyncio.sleep(0.01)
+        await until(lambda: chunks_in(store) == 12)
         assert await client.lines(killed) == list(docs(3)[0].lines)
 
 
@@ -151,9 +146,7 @@ async def test_deleting_a_collection_empties_every_store(tmp_path: Path) -> None
         )
         with pytest.raises(NotFound):
             await client.search("x")
-        async with asyncio.timeout(10):
-            while store.indexes or [p for p in (tmp_path / "artifacts").rglob("*") if p.is_file()]:
-                await asyncio.sleep(0.01)
+        await until(lambda: not store.indexes and not texts_in(tmp_path))
 
 
 async def test_a_purge_says_when_it_could_not_be_finished(tmp_path: Path) -> None:
@@ -172,31 +165,32 @@ async def test_a_purge_says_when_it_could_not_be_finished(tmp_path: Path) -> Non
         # Asked again, it finishes what it began.
         with translated():
             await client.documents.DeleteDocument(request)
-        assert await chunks_in(store) == 0
+        assert chunks_in(store) == 0
 
 
-@pytest.mark.slow
-async def test_the_process_starts_waits_for_milvus_and_drains(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+def test_the_process_waits_for_milvus_serves_and_drains(
+    lite: MilvusProcess, tmp_path: Path
 ) -> None:
+    lite.kill()
     port = free_port()
-    with milvus_lite(tmp_path_factory.mktemp("lite")) as lite:
-        lite.kill()
-        flags = (f"--port={port}", f"--milvus-uri={lite.uri}", f"--data={tmp_path}")
-        command = tied((sys.executable, "-m", "groundmesh_retriever", *flags))
-        process = subprocess.Popen(command)
+    flags = (f"--port={port}", f"--milvus-uri={lite.uri}", f"--data={tmp_path}")
+    process = subprocess.Popen(tied((sys.executable, "-m", "groundmesh_retriever", *flags)))
+    try:
         lite.start()
-        with acting_as(ADMIN):
-            async with open_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
-                stub = CollectionServiceStub(channel)
-                while True:
-                    try:
-                        with translated():
-                            await stub.ListCollections(
-                                collection_pb2.ListCollectionsRequest(parent="tenants/default")
-                            )
-                        break
-                    except MeshError:
-                        await asyncio.sleep(0.2)
+        asyncio.run(_lists_collections(f"127.0.0.1:{port}"))
+    finally:
         process.terminate()
-        assert process.wait(20) == 0
+    assert process.wait(20) == 0
+
+
+async def _lists_collections(address: str) -> None:
+    request = collection_pb2.ListCollectionsRequest(parent="tenants/default")
+    async with open_channel(address) as channel, asyncio.timeout(60):
+        while True:
+            try:
+                with translated():
+                    await CollectionServiceStub(channel).ListCollections(request)
+            except Unavailable:
+                await asyncio.sleep(0.2)
+            else:
+                return

@@ -6,9 +6,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "constraints"
+PROJECTS = [ROOT / "pyproject.toml", *ROOT.glob("services/*/pyproject.toml")]
 MAX_BYTES = 256 * 1024
 GENERATED = (
     "*.pyc", "*.egg-info/*", "*.gguf", "*.safetensors", "*.bin", "*.whl", "*.sqlite", "*.db",
@@ -55,9 +57,33 @@ def test_locks_name_no_registry() -> None:
         assert REGISTRIES.search(lock.read_bytes()) is None, lock
 
 
+@pytest.mark.parametrize(("lock", "extra"), [("cpu.txt", "cpu"), ("cuda.txt", "cuda")])
+def test_a_lock_has_all_that_the_projects_ask_for(lock: str, extra: str) -> None:
+    lines = re.findall(r"^([\w.-]+)==([\w.+-]+)", (LOCKS / lock).read_text(), re.MULTILINE)
+    locked = dict(lines)
+    missing = [
+        wanted
+        for project in PROJECTS
+        for wanted in requirements(project, extras=("lite", "postgres", extra))
+        if wanted.name not in locked or not wanted.specifier.contains(locked[wanted.name])
+    ]
+    assert missing == [], "run `make lock`"
+
+
+def requirements(project: Path, *, extras: tuple[str, ...]) -> list[Requirement]:
+    """What a project needs of others; our own distributions are no part of a lock."""
+    table = tomllib.loads(project.read_text())
+    needs = list(table["project"]["dependencies"])
+    for extra in extras:
+        needs += table["project"].get("optional-dependencies", {}).get(extra, [])
+    for group in table.get("dependency-groups", {}).values():
+        needs += group
+    found = [Requirement(need) for need in needs]
+    return [wanted for wanted in found if wanted.name.lower() != "groundmesh"]
+
+
 def test_the_distributions_have_one_version() -> None:
-    projects = [ROOT / "pyproject.toml", *ROOT.glob("services/*/pyproject.toml")]
-    loaded = [tomllib.loads(path.read_text())["project"] for path in projects]
+    loaded = [tomllib.loads(path.read_text())["project"] for path in PROJECTS]
     version = loaded[0]["version"]
     assert len(loaded) == 6
     assert {project["version"] for project in loaded} == {version}

@@ -91,7 +91,7 @@ class GatewaySettings(ServerSettings):
     """Documents of a stream that are written side by side."""
     write_timeout_s: float = 120.0
     """How long the retriever may take nothing and answer nothing."""
-    patience_s: float = 60.0
+    patience_s: float = 120.0
     """How long embedder or retriever may be away before documents fail for it."""
 
     def __post_init__(self) -> None:

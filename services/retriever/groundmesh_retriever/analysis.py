@@ -32,7 +32,8 @@ LANGUAGES = {
 }  # fmt: skip
 """The languages with a stemmer: ISO 639-1 -> the name that both libraries know."""
 
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+# U+30FC, which lengthens a vowel, belongs to no script of its own.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _SPACED = rf"[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]"
 _WORD = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|[{_SPACED}]+")
 _LONGEST_WORD = 128

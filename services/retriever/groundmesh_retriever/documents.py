@@ -78,7 +78,10 @@ class Documents:
         return page, tokens.make(page[-1].draft.uri, listing=listing)
 
     async def delete(self, principal: Principal, name: DocumentName, *, purge: bool) -> None:
-        """Delete a document; with ``purge``, return when the stores have forgotten it, too."""
+        """Delete a document; with ``purge``, return when the stores have forgotten it, too.
+
+        A purge that failed half way can be asked for again.
+        """
         async with self._parts.database.writing() as connection:
             collection = await collection_rows.find(connection, name.parent)
             if collection is None:
@@ -86,13 +89,17 @@ class Documents:
             live = await rows.find(
                 connection, collection, name.document, labels=labels_of(principal)
             )
-            if live is None:
-                raise no_document(name)
-            await chunk_sets.retire(connection, live.version)
-            await rows.remove(connection, collection, name.document)
-            await collection_rows.touch(connection, collection.uid)
+            if live is not None:
+                await chunk_sets.retire(connection, live.version)
+                await rows.remove(connection, collection, name.document)
+                await collection_rows.touch(connection, collection.uid)
+            left = await chunk_sets.retired(
+                connection, limit=1, document=(collection.uid, name.document)
+            )
+        if live is None and not (purge and left):
+            raise no_document(name)
         if purge:
-            await self._sweeper.purge(collection.uid, name.document, live.document.text_sha256)
+            await self._sweeper.purge(collection.uid, name.document)
         else:
             self._sweeper.wake()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import InvalidArgument, Unimplemented
+from groundmesh.errors import InvalidArgument, MeshError, Unimplemented
 from groundmesh.identity import current_principal
 from groundmesh.names import CollectionName, DocumentName, TenantName
 from groundmesh.server.app import Service
@@ -20,7 +20,7 @@ from groundmesh.v1 import (
 )
 from groundmesh_retriever.core import Retriever
 from groundmesh_retriever.draft_checks import MAX_URI_BYTES, check_text
-from groundmesh_retriever.upload_stream import UploadStream
+from groundmesh_retriever.upload_stream import UploadStream, read_on
 from groundmesh_retriever.wire.collections import from_view, new_name, to_config
 from groundmesh_retriever.wire.common import page_size
 from groundmesh_retriever.wire.documents import from_chunk, from_document
@@ -213,6 +213,9 @@ class RetrieverServicer(retriever_pb2_grpc.RetrieverServiceServicer):
                 if answer is not None:
                     yield answer
             stream.finish()
+        except MeshError:
+            await read_on(request_iterator)
+            raise
         finally:
             await stream.abandon()
 

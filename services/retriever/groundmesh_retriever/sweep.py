@@ -70,10 +70,9 @@ class Sweeper:
         await self._sweep_indexes()
         await self._sweep_texts()
 
-    async def purge(self, collection_uid: str, document_id: str, text_sha256: str) -> None:
-        """Delete the retired versions and the text of one document, before returning."""
+    async def purge(self, collection_uid: str, document_id: str) -> None:
+        """Delete the retired versions of one document with their texts, before returning."""
         await self._sweep_versions((collection_uid, document_id))
-        await self._delete_text(text_sha256)
 
     async def _sweep_versions(self, document: tuple[str, str] | None) -> None:
         while True:
@@ -90,6 +89,7 @@ class Sweeper:
             await self._parts.vectors.delete(chunk_set.index_id, keys)
         except IndexMissing:
             log.info("the index %s is gone with its chunks", chunk_set.index_id)
+        await self._delete_text(chunk_set.text_sha256)
         async with self._parts.database.writing() as connection:
             await chunk_sets.forget(connection, chunk_set.version)
         self.swept.versions += 1

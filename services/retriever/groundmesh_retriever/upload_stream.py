@@ -1,6 +1,9 @@
 """One ``UpsertDocuments`` stream: which step may follow which, and what each is answered with."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from groundmesh.errors import InvalidArgument, MeshError, Reason
 from groundmesh.identity import Principal
@@ -19,11 +22,23 @@ log = logging.getLogger(__name__)
 
 _MAX_TEXT_PART_BYTES = 4 << 20
 _MAX_INT32 = (1 << 31) - 1
+_READ_ON_S = 0.25
 _OUTCOMES = {
     Outcome.CREATED: retriever_pb2.UPSERT_OUTCOME_CREATED,
     Outcome.REPLACED: retriever_pb2.UPSERT_OUTCOME_REPLACED,
     Outcome.UNCHANGED: retriever_pb2.UPSERT_OUTCOME_UNCHANGED,
 }
+
+
+async def read_on(steps: AsyncIterator[retriever_pb2.UpsertDocumentsRequest]) -> None:
+    """Read for a moment what a client still sends to a stream that ends with an error.
+
+    A client of grpc.aio that can't write any more reports that, instead of the error it was sent.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READ_ON_S):
+            async for _ in steps:
+                pass
 
 
 class UploadStream:

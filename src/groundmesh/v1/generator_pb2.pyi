@@ -217,7 +217,7 @@ class Sampling(_message.Message):
     repetition_penalty: _builtins.float
     """Divides the logits of tokens that have occurred, over 0 and up to 2; 1 is none."""
     seed: _builtins.int
-    """The seed of the request's own random numbers."""
+    """The seed of the request's own random numbers, from 0."""
     max_tokens: _builtins.int
     """The most tokens to generate, from 1; absent: what the model's window leaves, up to the server's limit."""
     n: _builtins.int

@@ -45,7 +45,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_all_end_with_a_killed_parent_and_leave_no_shared_memory(script: Path) -> None:
-    command = [sys.executable, script]
+    command = [sys.executable, str(script)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as parent:

@@ -24,6 +24,7 @@ class RetiredChunkSet:
     version: str
     index_id: str
     chunk_count: int
+    text_sha256: str
 
 
 async def begin(
@@ -98,7 +99,10 @@ async def retired(
 ) -> list[RetiredChunkSet]:
     """Some versions that are to be deleted; of one (collection uid, document id), if given."""
     statement = sa.select(
-        chunk_sets.c.version, chunk_sets.c.index_id, chunk_sets.c.chunk_count
+        chunk_sets.c.version,
+        chunk_sets.c.index_id,
+        chunk_sets.c.chunk_count,
+        chunk_sets.c.text_sha256,
     ).where(chunk_sets.c.state == ChunkSetState.RETIRED)
     if document is not None:
         statement = statement.where(
