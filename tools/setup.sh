@@ -52,7 +52,9 @@ packages() {
     local torch_source=()
     [[ $target == cpu ]] && source tools/torch_source.sh
     say "installing $(grep -c '^[a-z].*==' "constraints/$target.txt") locked packages ($target)"
-    .venv/bin/uv pip install --python .venv --no-deps "${torch_source[@]}" -r "constraints/$target.txt"
+    # Compiled now, or each of vLLM's three processes compiles it all at every start where the
+    # environment forbids Python to write bytecode.
+    .venv/bin/uv pip install --python .venv --no-deps --compile-bytecode "${torch_source[@]}" -r "constraints/$target.txt"
 }
 
 distributions() {

@@ -15,7 +15,11 @@ from groundmesh.errors import InvalidArgument
 from groundmesh.status import from_rpc_error
 
 DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The message cap of both ends unless set."""
+"""The cap of requests unless set."""
+
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""The cap of responses, which servers of the mesh make and no stranger: the tokenizer file of some
+models has over 30 MB."""
 
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:")
 
@@ -33,7 +37,7 @@ class ChannelOptions:
     tls_key: Path | None = None
     """Private key (PEM) of the own certificate."""
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
-    """Largest message that is received or sent."""
+    """Largest message that is sent; responses may be larger."""
     health_service: str | None = None
     """Full name of a gRPC service: only backends whose health says that it serves get calls.
 
@@ -77,7 +81,7 @@ def _arguments(options: ChannelOptions) -> Mapping[str, str | int]:
     return {
         "grpc.service_config": json.dumps(service_config(options.health_service)),
         "grpc.max_send_message_length": options.max_message_bytes,
-        "grpc.max_receive_message_length": options.max_message_bytes,
+        "grpc.max_receive_message_length": max(options.max_message_bytes, MAX_RESPONSE_BYTES),
         "grpc.keepalive_time_ms": 30_000,
         "grpc.keepalive_timeout_ms": 10_000,
         "grpc.keepalive_permit_without_calls": 1,

@@ -138,7 +138,7 @@ async def test_a_caller_that_leaves_frees_the_engine(client: Client) -> None:
     call = client.generator.Generate(endless(), timeout=60)
     await client.busy()
     call.cancel()
-    took_s = await client.idle_after_s(limit_s=1)
+    took_s = await client.idle_after_s(limit_s=5)
     print(f"freed after {took_s * 1000:.0f} ms")  # noqa: T201 - a measurement
 
 
@@ -150,7 +150,7 @@ async def test_a_caller_that_leaves_while_its_prompt_is_read_frees_the_engine(
     call = client.generator.Generate(request, timeout=60)
     await client.busy()
     call.cancel()
-    took_s = await client.idle_after_s(limit_s=3)
+    took_s = await client.idle_after_s(limit_s=10)
     print(f"freed after {took_s * 1000:.0f} ms")  # noqa: T201 - a measurement
 
 
@@ -158,7 +158,7 @@ async def test_a_deadline_that_passes_frees_the_engine(client: Client) -> None:
     with pytest.raises(DeadlineExceeded), translated("generator"):
         async for _ in client.generator.Generate(endless(), timeout=0.7):
             pass
-    await client.idle_after_s(limit_s=1)
+    await client.idle_after_s(limit_s=5)
 
 
 async def test_a_hundred_callers_who_leave_leave_nothing(client: Client) -> None:
@@ -173,10 +173,10 @@ async def test_a_hundred_callers_who_leave_leave_nothing(client: Client) -> None
             await asyncio.wait([asyncio.ensure_future(call.code())])
 
     await asyncio.gather(*(leave() for _ in range(20)))
-    await client.idle_after_s(limit_s=3)
+    await client.idle_after_s(limit_s=10)
     before = (process.num_fds(), process.num_threads())
     await asyncio.gather(*(leave() for _ in range(100)))
-    await client.idle_after_s(limit_s=3)
+    await client.idle_after_s(limit_s=10)
     assert (process.num_fds(), process.num_threads()) <= before
     text, _ = await client.answer(
         GenerateRequest(prompt=CAPITAL, sampling=Sampling(temperature=0, max_tokens=30))

@@ -70,4 +70,4 @@ async def test_killed_while_ray_starts_it_leaves_no_orphan(tmp_path: Path, part:
         service.process.kill()
         await until(lambda: not any(each.is_running() for each in family), within_s=5)
         assert not [each for each in psutil.process_iter() if scratch_of(each) == scratch]
-        await until(lambda: not Path(scratch).exists(), within_s=1)
+        await until(lambda: not Path(scratch).exists(), within_s=5)

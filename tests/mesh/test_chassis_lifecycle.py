@@ -144,7 +144,7 @@ async def test_calls_that_outlast_the_grace_are_told() -> None:
         await asyncio.sleep(0.1)
         since = time.monotonic()
         await context.__aexit__(None, None, None)
-        assert time.monotonic() - since < 1
+        assert time.monotonic() - since < 5
         for pending in calls:
             with pytest.raises(Unavailable) as caught, translated():
                 await pending
@@ -161,7 +161,7 @@ async def test_a_watch_of_the_health_does_not_hold_up_the_end() -> None:
         assert (await watch.read()).status == SERVING
         since = time.monotonic()
         await context.__aexit__(None, None, None)
-        assert time.monotonic() - since < 1
+        assert time.monotonic() - since < 5
         assert (await watch.read()).status == NOT_SERVING
 
 

@@ -72,7 +72,7 @@ async def test_a_second_signal_ends_at_once() -> None:
         since = time.monotonic()
         process.send_signal(signal.SIGTERM)
         code, _, _ = await outcome(process)
-        assert time.monotonic() - since < 2
+        assert time.monotonic() - since < 10
     assert code == 128 + signal.SIGTERM
 
 

@@ -228,10 +228,10 @@ async def test_a_caller_that_leaves_or_is_late_ends_the_work(bench: Bench) -> No
     info = await bench.mesh.GetServerInfo(GetServerInfoRequest())
     assert info.server.load["running_requests"] == 1
     call.cancel()
-    await until(lambda: bench.backend.load.running == 0, within_s=0.5)
+    await until(lambda: bench.backend.load.running == 0, within_s=5)
     with pytest.raises(DeadlineExceeded):
         await bench.generate(GenerateRequest(prompt=TEXT), timeout=0.2)
-    await until(lambda: bench.backend.load.running == 0, within_s=0.5)
+    await until(lambda: bench.backend.load.running == 0, within_s=5)
 
 
 async def test_when_the_engine_dies_callers_hear_of_it_and_the_server_gives_up(

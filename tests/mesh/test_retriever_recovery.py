@@ -92,7 +92,7 @@ async def _fails_fast_without_milvus(client: RetrieverClient) -> None:
     with pytest.raises(Unavailable) as caught:
         await client.search("x")
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5.0
     # What needs no Milvus goes on.
     listed = await client.documents.ListDocuments(document_pb2.ListDocumentsRequest(parent=PARENT))
     assert len(listed.documents) >= 10

@@ -49,7 +49,6 @@ def embedder_service(embedder: Embedder, *, stream_in_flight: int) -> Service:
         engine=embedder,
         register=partial(embedder_pb2_grpc.add_EmbedderServiceServicer_to_server, servicer),
         grpc_services=(SERVICE,),
-        bulk_methods=frozenset({f"/{SERVICE}/EmbedStream"}),
     )
 
 

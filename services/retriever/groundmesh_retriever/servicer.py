@@ -50,7 +50,8 @@ def retriever_service(retriever: Retriever) -> Service:
         engine=retriever,
         register=register,
         grpc_services=(COLLECTIONS, DOCUMENTS, RETRIEVER),
-        bulk_methods=frozenset({f"/{RETRIEVER}/UpsertDocuments"}),
+        # A listing may wait for a search: people wait for that one.
+        bulk_methods=frozenset({f"/{DOCUMENTS}/ListDocuments", f"/{DOCUMENTS}/ListChunks"}),
     )
 
 

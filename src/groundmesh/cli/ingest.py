@@ -23,7 +23,7 @@ from groundmesh.cli.output import console, counted, print_json, printable
 from groundmesh.cli.places import display_uri
 from groundmesh.cli.problems import Exit, Problem, problem_of
 from groundmesh.cli.walking import Found, find_files
-from groundmesh.client import Client, DocumentIngested, IngestEvent, Outcome, Upload
+from groundmesh.client import Client, DocumentIngested, IngestEvent, IngestProgress, Outcome, Upload
 from groundmesh.errors import AlreadyExists, DeadlineExceeded, MeshError, NotFound, Unavailable
 
 LINE_EVERY_S = 5.0
@@ -112,11 +112,14 @@ async def _follow(events: AsyncGenerator[IngestEvent, None], tally: Tally, *, to
         task = bar.add_task("", total=total, chunks=0)
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, DocumentIngested):
-                    tally.take(event)
-                    bar.update(task, completed=tally.done, chunks=tally.chunks)
-                if isinstance(event, DocumentIngested) and event.outcome is Outcome.FAILED:
-                    stderr.print(_failure_line(event), soft_wrap=True)
+                match event:
+                    case IngestProgress():  # knows of chunks of files that are not done yet
+                        bar.update(task, chunks=event.chunks)
+                    case DocumentIngested():
+                        tally.take(event)
+                        bar.update(task, completed=tally.done)
+                        if event.outcome is Outcome.FAILED:
+                            stderr.print(_failure_line(event), soft_wrap=True)
                 if bar.disable and tally.elapsed_s >= next_line_s:
                     stderr.print(f"{tally.done} of {total} files, {tally.chunks} chunks")
                     next_line_s = tally.elapsed_s + LINE_EVERY_S

@@ -41,7 +41,13 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of text without lines around it; columns whose name ends in ``#`` are numbers."""
+    """A table of text without lines around it and without columns that nothing is in.
+
+    Columns whose name ends in ``#`` are numbers.
+    """
+    filled = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    columns = [columns[index] for index in filled]
+    rows = [[row[index] for index in filled] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         number = column.endswith("#")

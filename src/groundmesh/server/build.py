@@ -7,6 +7,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from groundmesh.channel import MAX_RESPONSE_BYTES
 from groundmesh.errors import FailedPrecondition
 from groundmesh.server.interceptor import Around, ChainInterceptor
 from groundmesh.server.readiness import Readiness
@@ -28,7 +29,7 @@ def build_server(settings: ServerSettings, around: Around) -> grpc.aio.Server:
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", max(settings.max_message_bytes, MAX_RESPONSE_BYTES)),
         ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", round(settings.max_connection_age_grace_s * 1000)),
         ("grpc.keepalive_time_ms", 30_000),

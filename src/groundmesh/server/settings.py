@@ -45,7 +45,7 @@ class ServerSettings:
     max_open_streams: int = 256
     """Client and bidirectional streams open at once; more are refused at once."""
     max_message_bytes: int = 16 * 1024 * 1024
-    """Largest message that is received or sent."""
+    """Largest request message that is received."""
     max_connection_age_s: float = 600.0
     """Age at which a connection is asked to end, so that clients spread over new replicas."""
     max_connection_age_grace_s: float = 3600.0

@@ -25,6 +25,16 @@ def test_a_new_run_forgets_the_lines_of_the_one_before(tmp_path: Path) -> None:
     log.close()
 
 
+def test_calls_that_were_answered_are_no_last_words(tmp_path: Path) -> None:
+    seen: list[str] = []
+    log = ServiceLog(tmp_path / "a.log", on_line=seen.append)
+    log.write(b'{"message": "no disk"}\n{"logger": "groundmesh.access", "message": "Ask OK"}\n')
+    assert log.tail(5) == ('{"message": "no disk"}',)
+    assert len(seen) == 2
+    assert b"Ask OK" in log.path.read_bytes()
+    log.close()
+
+
 def test_the_files_stay_bounded(tmp_path: Path) -> None:
     log = ServiceLog(tmp_path / "logs" / "a.log", max_file_bytes=1000)
     for number in range(500):

@@ -211,7 +211,7 @@ async def test_stops_in_bounded_time_with_a_stuck_model(backend: FakeEmbeddingBa
     since = time.monotonic()
     await embedder.stop()
     await embedder.stop()
-    assert time.monotonic() - since < 2
+    assert time.monotonic() - since < 5
     with pytest.raises(Unavailable):
         await stuck
     backend.release()
@@ -230,7 +230,7 @@ async def test_the_event_loop_is_never_blocked(embedder: Embedder) -> None:
     beating = asyncio.create_task(beat())
     await embedder.embed(["some words to embed " * 5] * 1024, QUERY)
     beating.cancel()
-    assert longest < 0.25  # tens of ms where the machine is quiet
+    assert longest < 1.0  # tens of ms where the machine is quiet, a second where it is not
 
 
 async def test_memory_and_threads_are_flat_under_cancelled_calls(

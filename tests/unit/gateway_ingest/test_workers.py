@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import importlib.util
 import os
 import signal
 import sys
@@ -156,6 +157,17 @@ async def test_a_decompression_bomb_is_want_of_memory(make_pool: MakePool) -> No
     assert caught.value.reason is Reason.PARSER_OUT_OF_MEMORY
 
 
+async def test_a_worker_leaves_no_bytecode_cut_off_by_its_limits(make_pool: MakePool) -> None:
+    # Seen: in a new environment the first PDF broke the library for all processes to come.
+    spec = importlib.util.find_spec("pypdfium2_raw.bindings")
+    assert spec is not None
+    assert spec.cached is not None
+    bytecode = Path(spec.cached)
+    bytecode.unlink(missing_ok=True)
+    await make_pool().prepare(job("a.pdf"), pdf("Words."), WORDPIECE)
+    assert not bytecode.exists()
+
+
 async def test_too_much_text_is_refused(make_pool: MakePool) -> None:
     error = await failure(make_pool(), "flood")
     assert isinstance(error, ResourceExhausted)
@@ -230,6 +242,10 @@ async def test_no_worker_to_be_had_is_said(
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable, match="parse worker"):
         await order(pool, "well")
+    pool.check()  # once is no reason to end the gateway
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="parse worker"):
+            await order(pool, "well")
     with pytest.raises(Unavailable, match="parse worker"):
         pool.check()
     monkeypatch.undo()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from milvus_lite.analyzer.standard import StandardAnalyzer
 
@@ -49,6 +49,7 @@ def test_a_plain_word_never_equals_an_encoded_one() -> None:
     assert analyzer("und")(encoded) != [encoded]
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(CODES))
 def test_terms_are_plain_and_survive_a_store_s_analyzer(text: str, language: str) -> None:
     terms = analyzer(language)(text)
@@ -56,11 +57,13 @@ def test_terms_are_plain_and_survive_a_store_s_analyzer(text: str, language: str
     assert StandardAnalyzer().tokenize(joined(terms)) == terms
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(CODES))
 def test_a_text_finds_itself_whatever_its_case(text: str, language: str) -> None:
     assert analyzer(language)(text.casefold()) == analyzer(language)(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abcdefgh ", min_size=1, max_size=2_000), max_size=80))
 def test_joined_terms_fit_and_are_whole(words: list[str]) -> None:
     terms = [word.replace(" ", "") or "x" for word in words]

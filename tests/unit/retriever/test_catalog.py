@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from groundmesh_retriever.model import (
     Pooling,
     Splitting,
 )
+from tests.waiting import until
 
 POSTGRES = os.environ.get("GROUNDMESH_TEST_POSTGRES_URL", "")
 """An empty PostgreSQL database to run these tests on as well; its tables are dropped."""
@@ -128,6 +130,7 @@ async def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         await database.open()
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
     await database.close()
+    await until(lambda: "_connection_worker" not in str(threading.enumerate()))  # aiosqlite's own
 
 
 async def test_a_block_that_fails_changes_nothing(database: Database) -> None:

@@ -1,7 +1,7 @@
 """Filters: what is refused, and that no value ever becomes syntax."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from milvus_lite.search.filter.parser import parse_expr
 from milvus_lite.search.filter.tokens import TokenKind, tokenize
@@ -48,6 +48,7 @@ FILTERS: st.SearchStrategy[Filter] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_string_is_one_token_with_its_own_value(text: str) -> None:
     token, end = tokenize(literal(text))
@@ -55,6 +56,7 @@ def test_a_string_is_one_token_with_its_own_value(text: str) -> None:
     assert end.kind is TokenKind.EOF
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_a_number_is_its_own_value(number: float) -> None:
     *sign, token, _ = tokenize(literal(number))
@@ -62,6 +64,7 @@ def test_a_number_is_its_own_value(number: float) -> None:
     assert [each.kind for each in sign] == [TokenKind.SUB] * (literal(number)[0] == "-")
 
 
+@settings(deadline=None)
 @given(st.text(), st.none() | st.frozensets(st.text(), min_size=1), FILTERS)
 def test_strings_of_an_expression_are_those_of_the_request_and_nothing_else(
     tenant: str, labels: frozenset[str] | None, asked: Filter
@@ -87,6 +90,7 @@ def _strings(node: Filter) -> list[Scalar]:
             return [each for child in filters for each in _strings(child)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), min_size=1))
 def test_keys_are_only_keys(keys: list[str]) -> None:
     strings = [t.value for t in tokenize(keys_expression(keys)) if t.kind is TokenKind.STRING]

@@ -1,7 +1,7 @@
 """Reciprocal rank fusion."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundmesh_retriever.fusion import RRF_K, fuse
@@ -14,6 +14,7 @@ def test_scores_are_sums_of_reciprocal_ranks() -> None:
     assert scores == pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61, "c": 1 / 62})
 
 
+@settings(deadline=None)
 @given(RANKINGS)
 def test_only_ranks_count_and_all_are_there(rankings: list[list[str]]) -> None:
     scores = fuse(rankings)
@@ -21,6 +22,7 @@ def test_only_ranks_count_and_all_are_there(rankings: list[list[str]]) -> None:
     assert all(0 < score <= len(rankings) / (RRF_K + 1) for score in scores.values())
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), unique=True, min_size=2))
 def test_fusing_with_itself_keeps_the_order(ranking: list[str]) -> None:
     scores = fuse([ranking, ranking])

@@ -1,7 +1,9 @@
 """Page tokens: they go on where they were made to, and nowhere else."""
 
+import base64
+
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from groundmesh.errors import InvalidArgument
@@ -11,6 +13,7 @@ TOKENS = PageTokens(b"k" * 32)
 LISTINGS = st.lists(st.text(), max_size=4).map(tuple)
 
 
+@settings(deadline=None)
 @given(st.text(), LISTINGS)
 def test_a_token_gives_its_cursor_back(cursor: str, listing: tuple[str, ...]) -> None:
     token = TOKENS.make(cursor, listing=listing)
@@ -22,6 +25,7 @@ def test_no_token_is_the_beginning() -> None:
     assert TOKENS.read("", listing=("documents",)) == ""
 
 
+@settings(deadline=None)
 @given(st.text(), LISTINGS, LISTINGS)
 def test_a_token_of_another_list_is_refused(
     cursor: str, listing: tuple[str, ...], other: tuple[str, ...]
@@ -32,6 +36,7 @@ def test_a_token_of_another_list_is_refused(
         TOKENS.read(token, listing=other)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_whatever_else_is_sent_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -39,9 +44,9 @@ def test_whatever_else_is_sent_is_refused(token: str) -> None:
     assert [violation.field for violation in caught.value.fields] == ["page_token"]
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 10_000), st.integers(1, 255))
 def test_a_changed_token_is_refused(cursor: str, at: int, flip: int) -> None:
-    import base64
 
     raw = bytearray(base64.urlsafe_b64decode(TOKENS.make(cursor, listing=())))
     raw[at % len(raw)] ^= flip

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundmesh.errors import DataLoss, Reason, Unavailable
@@ -90,6 +90,7 @@ async def test_a_store_that_can_t_be_written_is_away(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500), st.integers(0, 600), st.integers(0, 600))
 def test_any_range_of_any_text(data: bytes, one: int, other: int) -> None:
     start, end = sorted((min(one, len(data)), min(other, len(data))))

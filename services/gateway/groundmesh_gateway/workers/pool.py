@@ -13,6 +13,9 @@ from groundmesh_gateway.workers.worker import Worker, WorkerDied
 
 _log = logging.getLogger(__name__)
 
+_HOPELESS_STARTS = 3
+"""A machine that is short of processes for a moment must not end the answers of this gateway."""
+
 _LINES_FACTOR = 2
 """The lines that describe the chunks are below this multiple of the text, but for odd settings."""
 
@@ -36,6 +39,7 @@ class WorkerPool:
         self._busy: set[Worker] = set()
         self._closed = False
         self._no_worker: Unavailable | None = None
+        self._failed_starts = 0
         self.waiting = 0
         """Documents that wait for a worker."""
 
@@ -45,8 +49,8 @@ class WorkerPool:
         return len(self._busy)
 
     def check(self) -> None:
-        """Raise when the last attempt to start a worker failed."""
-        if self._no_worker is not None:
+        """Raise when no worker could be started several times in a row: a restart may mend that."""
+        if self._no_worker is not None and self._failed_starts >= _HOPELESS_STARTS:
             raise self._no_worker
 
     async def prepare(self, job: Job, data: bytes, tokenizer: TokenizerFile) -> Prepared:
@@ -117,9 +121,10 @@ class WorkerPool:
         try:
             worker = await Worker.start(memory_bytes=self._limits.memory_bytes)
         except OSError as error:
+            self._failed_starts += 1
             self._no_worker = Unavailable(f"no parse worker: {error}", reason=Reason.NOT_READY)
             raise self._no_worker from error
-        self._no_worker = None
+        self._no_worker, self._failed_starts = None, 0
         return worker
 
 

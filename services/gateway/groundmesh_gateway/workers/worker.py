@@ -46,7 +46,8 @@ class Worker:
     @classmethod
     async def start(cls, *, memory_bytes: int) -> "Worker":
         """Start a process and wait until it takes jobs; OSError when that can't be."""
-        command = (sys.executable, "-P", "-m", "groundmesh_gateway.workers.child")
+        # -B: the limit on file sizes would cut bytecode off, which breaks a library for everybody.
+        command = (sys.executable, "-B", "-P", "-m", "groundmesh_gateway.workers.child")
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         try:

@@ -26,8 +26,8 @@ class KeeperPolicy:
     """A service that was ready and answers no probe for so long is shown as not ready,"""
     silent_s: float = 60.0
     """and for so long is hung: it is killed."""
-    stop_grace_s: float = 12.0
-    """How long a service may take to stop before it is killed."""
+    stop_grace_s: float = 18.0
+    """How long a service may take to stop before it is killed: above what `up` lets it drain."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 TAIL_LINES = 40
 MAX_LINE_BYTES = 4096
 
+ACCESS_RECORD = '"logger": "groundmesh.access"'
+"""A call that was answered tells neither how far a start is nor why a service died."""
+
 
 class ServiceLog:
     """What one service prints: appended to a bounded file, the last lines kept in memory."""
@@ -41,7 +44,7 @@ class ServiceLog:
             self._keep(line)
 
     def tail(self, count: int) -> tuple[str, ...]:
-        """The last lines of the run that goes on, or that ended last, the newest last."""
+        """The last lines, without those of the access log, of the newest run; the newest last."""
         lines = [*self._tail, *([_decoded(self._partial)] if self._partial.strip() else [])]
         return tuple(lines[-count:])
 
@@ -58,7 +61,8 @@ class ServiceLog:
         text = _decoded(line[:MAX_LINE_BYTES])
         if not text.strip():
             return
-        self._tail.append(text)
+        if ACCESS_RECORD not in text:
+            self._tail.append(text)
         if self._on_line is not None:
             self._on_line(text)
 

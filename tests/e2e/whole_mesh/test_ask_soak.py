@@ -29,16 +29,28 @@ def filled(mesh: RealMesh, tmp_path_factory: pytest.TempPathFactory) -> RealMesh
     return mesh
 
 
-def processes(mesh: RealMesh) -> list[psutil.Process]:
-    """All of the mesh but the trainer and the parse workers, which come and go."""
-    family = psutil.Process(mesh.up.pid).children(recursive=True)
-    return [each for each in family if "workers.child" not in " ".join(each.cmdline())]
+SERVICES = ("gateway", "embedder", "retriever", "generator")
+BUSY = ("running_requests", "waiting_requests", "queued_texts", "queued_tokens", "running_tokens")
 
 
-async def idle(client: Client) -> bool:
-    status = {each.service: each for each in await client.status()}
-    load = status["generator"].load
-    return load["running_requests"] == 0 and load["waiting_requests"] == 0
+def footprints(mesh: RealMesh) -> dict[str, Footprint]:
+    """What each service's own process holds."""
+    return {
+        name: Footprint.of([child])
+        for child in psutil.Process(mesh.up.pid).children()
+        for name in SERVICES
+        if f"groundmesh_{name}" in child.cmdline()
+    }
+
+
+async def busy(client: Client) -> dict[str, float]:
+    """Every figure of the engines' queues that is not 0."""
+    return {
+        f"{each.service} {name}": value
+        for each in await client.status()
+        for name, value in each.load.items()
+        if name in BUSY and value
+    }
 
 
 async def ask_or_give_up(client: Client, patience_s: float | None) -> bool:
@@ -67,13 +79,14 @@ async def burst(mesh: RealMesh, count: int) -> int:
 
 async def test_a_hundred_real_asks_half_cancelled_leave_nothing(filled: RealMesh) -> None:
     await burst(filled, 20)
-    before = Footprint.of(processes(filled))
+    before = footprints(filled)
+    assert set(before) == set(SERVICES)
     answered = await burst(filled, CALLS)
     assert CALLS // 2 <= answered <= CALLS
     async with Client(filled.address()) as client:
         end = time.monotonic() + 5
-        while not await idle(client):
-            assert time.monotonic() < end, "the engine still works for callers that left"
+        while left := await busy(client):
+            assert time.monotonic() < end, f"still at work for callers that left: {left}"
             await asyncio.sleep(0.1)
-    after = Footprint.of(processes(filled))
-    after.assert_flat_since(before, rss_bytes=150 * MIB, descriptors=12)
+    for name, after in footprints(filled).items():
+        after.assert_flat_since(before[name], rss_bytes=40 * MIB, descriptors=8)
