@@ -6,6 +6,7 @@
 import ctypes
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -75,6 +76,7 @@ ORDERS: dict[str, Callable[[], object]] = {
     "flood": lambda: "word " * 1_000_000,
     "environment": lambda: " ".join(os.environ),
     "write": _write,
+    "bytecode": lambda: "not written" if sys.dont_write_bytecode else "written",
 }
 
 

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import psutil
+import pytest
 
 from groundmesh.channel import open_channel
 from groundmesh.v1 import gateway_pb2_grpc
@@ -13,6 +14,8 @@ from tests.fakes.paced_generator import PacedBackend
 from tests.footprint import Footprint
 from tests.mesh.gateway_mesh import GatewayMesh, ask_request, gateway_mesh
 from tests.waiting import until
+
+pytestmark = pytest.mark.e2e  # puts load on
 
 CALLS = 1000
 WARM_UP = 200

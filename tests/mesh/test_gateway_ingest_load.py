@@ -18,6 +18,8 @@ from tests.fakes.retriever_service import fake_retriever
 from tests.mesh.ingest_bench import Bench, begin, document, ingest_bench
 from tests.waiting import until
 
+pytestmark = pytest.mark.e2e  # puts load on
+
 PAGE = b"A sentence of a few words. " * 200
 LARGE = b"a" * (256 << 10)  # a word that no model knows: quick to split
 AWAY = Unavailable("away for a moment", reason=Reason.NOT_READY)

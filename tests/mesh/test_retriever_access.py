@@ -15,6 +15,8 @@ from groundmesh.v1.retriever_pb2 import SEARCH_MODE_DENSE, SEARCH_MODE_HYBRID, S
 from tests.mesh.retriever_mesh import PARENT, Doc, RetrieverClient, retriever_mesh, steps
 from tests.milvus_servers import MilvusProcess, milvus_lite
 
+pytestmark = pytest.mark.e2e  # has a store of its own
+
 PUBLIC = Doc("file:///public", ["word for everybody"])
 HR = Doc("file:///hr", ["word for hr"], labels=["hr"])
 LEGAL = Doc("file:///legal", ["word for legal"], labels=["legal", "board"])

@@ -29,6 +29,8 @@ from tests.mesh.retriever_mesh import (
 from tests.milvus_servers import MilvusProcess, free_port, milvus_lite
 from tests.waiting import until
 
+pytestmark = pytest.mark.e2e  # has a store of its own
+
 
 @pytest.fixture
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
@@ -52,6 +54,20 @@ def chunks_in(store: FakeVectorStore) -> int:
 def texts_in(folder: Path) -> list[Path]:
     """Every file of the artifact store."""
     return [path for path in (folder / "artifacts").rglob("*") if path.is_file()]
+
+
+async def test_many_searches_at_once_right_after_a_restart_of_milvus(
+    lite: MilvusProcess, tmp_path: Path
+) -> None:
+    async with retriever_mesh(tmp_path, lite.uri) as client:
+        await client.create()
+        await client.upsert(*(Doc(f"file:///{n}", [f"text {i}" for i in range(500)]) for n in "ab"))
+        for _ in range(3):
+            lite.kill()
+            lite.start()
+            await lite.up()
+            found = await asyncio.gather(*(client.found("text", limit=5) for _ in range(24)))
+            assert [len(texts) for texts in found] == [5] * 24
 
 
 async def test_kill_9_of_milvus_in_the_middle_of_a_stream(

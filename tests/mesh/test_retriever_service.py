@@ -46,6 +46,8 @@ from tests.mesh.retriever_mesh import (
 )
 from tests.milvus_servers import MilvusProcess, milvus_lite
 
+pytestmark = pytest.mark.e2e  # has a store of its own
+
 CATS = Doc("file:///cats", ["Cats sleep all day.", "A kitten is a young cat.", "Ünïcödé 東京 🐈"])
 DOGS = Doc("file:///dogs", ["Dogs bark at night.", "A puppy is a young dog."])
 

@@ -36,6 +36,8 @@ _FULL_TEXT_SINCE = (2, 5)
 _INDEX_TIMEOUT_S = 30.0
 _ROWS_A_CALL = 256
 _KEYS_A_CALL = 1_000
+_LOADS = 3
+"""Seen right after a restart, with many searches at once: Milvus Lite loses the first load."""
 _COLLECTION_NOT_FOUND = 100
 _COLLECTION_NOT_LOADED = 101
 _CONSISTENCY = {
@@ -72,6 +74,7 @@ class MilvusStore:
         self._client = AsyncMilvusClient(**self._address, timeout=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
         self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # It logs every failed call with a traceback; what a failure means is told by our errors.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
@@ -166,12 +169,25 @@ class MilvusStore:
         return rows
 
     async def _call_loaded(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await self._call(call)
-        except _NotLoaded:
-            # Milvus Lite forgets what was loaded when it restarts.
-            await self._call(lambda: self._client.load_collection(index, **_AT_ONCE))
-            return await self._call(call)
+        """Milvus Lite forgets what was loaded when it restarts, and many callers find out at once."""
+        for _ in range(_LOADS):
+            try:
+                return await self._call(call)
+            except _NotLoaded:
+                await self._load(index)
+        raise Unavailable(
+            "the vector store is still loading the collection",
+            reason=Reason.STORE_UNAVAILABLE,
+            retry_after_s=1.0,
+        )
+
+    async def _load(self, index: str) -> None:
+        """Load an index, once for all who wait for it."""
+        lock = self._loading.setdefault(index, asyncio.Lock())
+        somebody_loads = lock.locked()
+        async with self._errors_translated(self._timeout_s), lock:
+            if not somebody_loads:
+                await self._client.load_collection(index, **_AT_ONCE)
 
     async def _write(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
         lock = self._writing.setdefault(index, asyncio.Lock())
