@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -171,10 +171,9 @@ class MilvusStore:
     async def _call_loaded(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
         """Milvus Lite forgets what was loaded when it restarts, and many callers find out at once."""
         for _ in range(_LOADS):
-            try:
+            with suppress(_NotLoaded):
                 return await self._call(call)
-            except _NotLoaded:
-                await self._load(index)
+            await self._load(index)
         raise Unavailable(
             "the vector store is still loading the collection",
             reason=Reason.STORE_UNAVAILABLE,
