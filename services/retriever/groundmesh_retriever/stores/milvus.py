@@ -169,7 +169,7 @@ class MilvusStore:
         return rows
 
     async def _call_loaded(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Milvus Lite forgets what was loaded when it restarts, and many callers find out at once."""
+        """Milvus Lite forgets at a restart what was loaded; many callers find out at once."""
         for _ in range(_LOADS):
             with suppress(_NotLoaded):
                 return await self._call(call)
