@@ -1,10 +1,14 @@
 """What every test shares."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 ENGINES = tuple(Path(__file__).parent / name for name in ("contract", "e2e"))
+
+# A runner that was started in the background ignores Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
