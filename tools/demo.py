@@ -1,12 +1,11 @@
 """The demo: start the mesh, ingest documentation that this machine has, ask three questions.
 
 Everything goes through the ``groundmesh`` command, as a person would type it. The documents are
-the language reference that CPython carries, the long descriptions of the packages that Groundmesh
-is built on and the project's own docs. Data stays in ``.demo/``: a second run finds them indexed.
+the language reference that CPython carries, the long descriptions of the installed packages and
+the project's own docs. Data stays in ``.demo/``: a second run finds them indexed.
 """
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import distributions
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -48,11 +47,11 @@ def write_documents(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     for name, text in topics.items():
         write(folder / "python" / f"{name}.txt", text)
-    for distribution in built_on():
+    for distribution in distributions():
         about = distribution.metadata.json
         description = str(about.get("description", "")).strip()
         markdown = "markdown" in about.get("description_content_type", "")
-        if description not in {"", "UNKNOWN"}:
+        if description not in {"", "UNKNOWN"} and not distribution.name.startswith("groundmesh"):
             write(
                 folder / "packages" / f"{distribution.name}.{'md' if markdown else 'txt'}",
                 description,
@@ -60,19 +59,6 @@ def write_documents(folder: Path) -> Path:
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         write(folder / "groundmesh" / path.relative_to(ROOT), path.read_text(encoding="utf-8"))
     return folder
-
-
-def built_on() -> list[Distribution]:
-    """The installed packages that our distributions name; all the others would take minutes."""
-    ours = [found for found in distributions() if found.name.startswith("groundmesh")]
-    required = {bare_name(line) for found in ours for line in found.requires or ()}
-    required -= {bare_name(found.name) for found in ours}
-    return [found for found in distributions() if bare_name(found.name) in required]
-
-
-def bare_name(requirement: str) -> str:
-    """The package of a requirement such as ``ray[default]>=2.50``."""
-    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
 def write(path: Path, text: str) -> None:
