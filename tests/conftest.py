@@ -7,8 +7,10 @@ import pytest
 
 ENGINES = tuple(Path(__file__).parent / name for name in ("contract", "e2e"))
 
-# A runner that was started in the background ignores Ctrl-C, and so would all that tests start.
+# A runner that was started in the background, or by nohup, ignores these signals, and so would all
+# that tests start; what has a handler here has none there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
