@@ -19,6 +19,9 @@ from groundmesh_gateway.ingestion.model import DocumentDone, Progress
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_LAST_WRITE_S = 2.0
+"""For a write under way when its stream ends; the client may not be reading."""
+
 
 class IngestServicer:
     """The role ``ingest``."""
@@ -70,7 +73,15 @@ class _Writer:
     async def emit(self, event: DocumentDone | Progress) -> None:
         response = to_response(event)
         async with self._turn:
+            writing = asyncio.ensure_future(self._context.write(response))
             try:
-                await self._context.write(response)
+                await asyncio.shield(writing)
             except grpc.aio.BaseError as broken:
                 raise CallerGone from broken
+            except asyncio.CancelledError:
+                # grpc.aio can send no status after a first write that was given up half way: the
+                # client would wait until its deadline.
+                await asyncio.wait([writing], timeout=_LAST_WRITE_S)
+                if not writing.cancel() and not writing.cancelled():
+                    writing.exception()  # seen
+                raise
