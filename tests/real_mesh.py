@@ -1,6 +1,7 @@
 """The whole real mesh, started by `groundmesh up` as a user would."""
 
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -85,7 +86,9 @@ def real_mesh(folder: Path) -> Iterator[RealMesh]:
 
 def free_port_range(count: int = _PORTS) -> int:
     """The first of ``count`` ports in a row that are free now."""
-    for first in range(20_000, 30_000, count):
+    for _ in range(100):
+        # At random, so that two runs of the tests on one machine don't take the same.
+        first = random.randrange(20_000, 30_000, count)
         if _all_free(range(first, first + count)):
             return first
     raise AssertionError("no free ports")

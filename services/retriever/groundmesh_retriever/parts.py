@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from groundmesh.errors import FailedPrecondition, NotFound, Reason
+from groundmesh.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName
 from groundmesh_retriever.catalog import collections
 from groundmesh_retriever.catalog.database import Database
@@ -59,6 +59,14 @@ class ModelRef:
 def no_collection(name: CollectionName) -> NotFound:
     """The error for a collection that is not there."""
     return NotFound(f"no collection {name}", reason=Reason.COLLECTION_NOT_FOUND)
+
+
+def lost_index(name: CollectionName) -> Unavailable:
+    """The error for a collection whose index the catalog knows and the vector store does not."""
+    return Unavailable(
+        f"the vector store has lost the index of {name}; delete the collection and ingest it again",
+        reason=Reason.STORE_UNAVAILABLE,
+    )
 
 
 def no_document(name: DocumentName) -> NotFound:

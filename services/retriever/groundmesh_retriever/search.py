@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from groundmesh.errors import FailedPrecondition, InvalidArgument, Reason, Unavailable
+from groundmesh.errors import FailedPrecondition, InvalidArgument, Reason
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName
 from groundmesh_retriever import analysis
@@ -17,7 +17,7 @@ from groundmesh_retriever.catalog.documents import labels_of
 from groundmesh_retriever.filters import Filter
 from groundmesh_retriever.fusion import fuse
 from groundmesh_retriever.model import Chunk, Collection, Document, Splitting
-from groundmesh_retriever.parts import ModelRef, Parts
+from groundmesh_retriever.parts import ModelRef, Parts, lost_index
 from groundmesh_retriever.stores.base import (
     MAX_HITS,
     Ask,
@@ -105,10 +105,7 @@ class Searches:
 
     async def _explain_missing(self, name: CollectionName, error: IndexMissing) -> None:
         await self._parts.collection(name)  # NotFound, if it was deleted meanwhile
-        raise Unavailable(
-            f"the vector store has lost the index of {name}; ingest its documents again",
-            reason=Reason.STORE_UNAVAILABLE,
-        ) from error
+        raise lost_index(name) from error
 
 
 @dataclass

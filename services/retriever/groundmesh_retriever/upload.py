@@ -29,8 +29,8 @@ from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.catalog.documents import EVERYBODY, LiveDocument
 from groundmesh_retriever.draft_checks import cut
 from groundmesh_retriever.model import ChunkSpan, Collection, Document, DocumentDraft
-from groundmesh_retriever.parts import Parts, chunk_keys, no_collection
-from groundmesh_retriever.stores.base import ChunkWrite, Vectors
+from groundmesh_retriever.parts import Parts, chunk_keys, lost_index, no_collection
+from groundmesh_retriever.stores.base import ChunkWrite, IndexMissing, Vectors
 from groundmesh_retriever.sweep import Sweeper
 
 
@@ -112,7 +112,10 @@ class Upload:
             # Noted before it is done, so that the sweep knows what there may be.
             if not await chunk_sets.reserve(connection, sealed.version, self._chunk_count):
                 raise self._overtaken()
-        await self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
+        try:
+            await self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
+        except IndexMissing as error:
+            raise lost_index(self._collection.name) from error
 
     async def commit(self, chunk_count: int) -> Upserted:
         """Make the document what readers see."""

@@ -154,7 +154,7 @@ async def test_an_index_that_the_store_has_lost(
     retriever: Retriever, store: FakeVectorStore
 ) -> None:
     store.indexes.clear()
-    with pytest.raises(Unavailable, match="ingest its documents again"):
+    with pytest.raises(Unavailable, match="delete the collection and ingest it again"):
         await search(retriever)
     await retriever.collections.delete(NAME)
     with pytest.raises(NotFound):
