@@ -188,7 +188,7 @@ def test_ctrl_c_leaves_nobody(mesh: RealMesh) -> None:
     assert len(family) >= 6
     mesh.up.send_signal(signal.SIGINT)
     assert mesh.up.wait(60) == 0
-    assert not living(family)
+    assert_gone(family)
     assert mesh.output().rstrip().endswith("all services have stopped")
     assert "was killed" not in mesh.output()
 

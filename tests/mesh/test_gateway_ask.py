@@ -125,6 +125,17 @@ async def test_what_is_asked_of_the_leaves() -> None:
     assert all(left is not None and 5 < left < 10.5 for left in lefts)  # grpc rounds it up
 
 
+@pytest.mark.parametrize("own", [0, 1, 16])
+async def test_an_answer_ends_where_the_prompt_would_go_on(own: int) -> None:
+    stops = [f"stop {number}" for number in range(own)]
+    backend = PacedBackend(answer="So it is.", repeat=False)
+    async with gateway_mesh(generator=backend) as mesh:
+        await mesh.ask(sampling=generator_pb2.Sampling(stop=stops))
+        given = list(backend.jobs[-1].sampling.stop)
+    assert given[:own] == stops
+    assert given[own:] == ["\n\nQuestion:", "\n\nPassage 3:"][: 16 - own]
+
+
 async def test_sparse_search_needs_no_embedder() -> None:
     async with gateway_mesh(addresses={"embedder": NOWHERE}) as mesh:
         sparse = gateway_pb2.RetrievalOptions(mode=retriever_pb2.SEARCH_MODE_SPARSE)

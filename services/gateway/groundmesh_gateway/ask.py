@@ -154,7 +154,7 @@ class Ask(Generic[V, F]):
         checker = CitationChecker([_sent(each, found) for each in prompt.passages])
         model, finish = "", None
         self.watch.enter(Stage.FIRST_TOKEN)
-        pieces = self.mesh.generate(prompt.messages, max_tokens=max_tokens)
+        pieces = self.mesh.generate(prompt.messages, max_tokens=max_tokens, stops=prompt.stops)
         async with aclosing(pieces):
             async for event in pieces:
                 match event:

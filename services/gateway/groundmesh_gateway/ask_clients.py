@@ -30,6 +30,7 @@ from groundmesh_gateway.ask_ports import (
     Piece,
     Started,
 )
+from groundmesh_gateway.ask_requests import MAX_STOPS
 from groundmesh_gateway.ask_wire import place_text
 from groundmesh_gateway.downstreams import Downstream, Downstreams
 from groundmesh_gateway.model_tokens import ModelTokensCache
@@ -135,10 +136,11 @@ class RemoteAsking(RemoteFinding):
         return await self._tokens.get(self._model)
 
     async def generate(
-        self, messages: Sequence[Message], *, max_tokens: int
+        self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]
     ) -> AsyncGenerator[Started | Piece | Done[generator_pb2.GenerationFinal], None]:
         """Have it answered; closing this early aborts the work in the generator."""
         self._sampling.max_tokens = max_tokens
+        self._sampling.stop.extend(stops[: MAX_STOPS - len(self._sampling.stop)])
         request = generator_pb2.GenerateRequest(
             model=self._model,
             prompt=chat_prompt(messages),

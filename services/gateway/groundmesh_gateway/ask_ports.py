@@ -95,7 +95,7 @@ class Asking(Finding[V], Protocol[V, F]):
         ...
 
     def generate(
-        self, messages: Sequence[Message], *, max_tokens: int
+        self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]
     ) -> AsyncGenerator[Started | Piece | Done[F], None]:
         """Have it answered; closing this early aborts the work in the generator."""
         ...

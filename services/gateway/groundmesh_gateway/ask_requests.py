@@ -18,7 +18,8 @@ from groundmesh.v1 import common_pb2, gateway_pb2, generator_pb2, retriever_pb2
 _MAX_TEXT_BYTES = 8 * 1024
 _MAX_LIMIT = 1_000
 _MAX_MODEL_BYTES = 1_024
-_MAX_STOPS = 16
+MAX_STOPS = 16
+"""What the generator takes."""
 _MAX_STOP_BYTES = 256
 _MAX_INT32 = 2**31 - 1
 _MAX_INT64 = 2**63 - 1
@@ -114,8 +115,8 @@ def _check_sampling(sampling: generator_pb2.Sampling, checks: Checks) -> None:
                     f"sampling.{name}", f"must be over 0 and up to {high}, not {given[name]}"
                 )
     with checks:
-        max_items(len(sampling.stop), field="sampling.stop", limit=_MAX_STOPS)
-    for index, stop in enumerate(sampling.stop[:_MAX_STOPS]):
+        max_items(len(sampling.stop), field="sampling.stop", limit=MAX_STOPS)
+    for index, stop in enumerate(sampling.stop[:MAX_STOPS]):
         with checks:
             field = f"sampling.stop[{index}]"
             if not stop:

@@ -7,6 +7,7 @@ from groundmesh.prompting.format import (
     CONSTANT_MESSAGES,
     SEPARATOR,
     Message,
+    frame_goes_on,
     passage_block,
     question_block,
     user_message,
@@ -67,6 +68,8 @@ class GroundedPrompt:
 
     messages: tuple[Message, ...]
     passages: tuple[PackedPassage, ...]
+    stops: tuple[str, ...]
+    """Texts with which an answer is over: a model that writes one goes on with the prompt."""
 
 
 class QuestionTooLong(ValueError):
@@ -106,6 +109,7 @@ def build_prompt(
     return GroundedPrompt(
         messages=(*CONSTANT_MESSAGES, user_message(packing.blocks, asked)),
         passages=tuple(packing.packed),
+        stops=frame_goes_on(len(packing.packed)),
     )
 
 

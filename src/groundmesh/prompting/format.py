@@ -1,7 +1,8 @@
 """The words of the prompt: what is the same for every question, and the frame of what is not.
 
 ``docs/adr`` says what was measured. Each answer begins with a number, not ends with one: a small
-model has forgotten the number by the end of its sentence, and a large one does either.
+model has forgotten the number by the end of its sentence, and a large one does either. A passage's
+heading has no brackets, since a small model that begins with ``[2]`` would go on with the heading.
 """
 
 from collections.abc import Sequence
@@ -38,12 +39,17 @@ _REMINDER = "Begin your answer with the number of the passage in square brackets
 def passage_block(number: int, *, title: str, place: str, text: str) -> str:
     """One passage in its frame."""
     where = ", ".join(part for part in (title, place) if part)
-    return f"[{number}] {where}".rstrip() + f"\n{text}"
+    return f"Passage {number}: {where}".rstrip() + f"\n{text}"
 
 
 def question_block(question: str) -> str:
     """What follows the passages."""
     return f"Question: {question}\n\n{_REMINDER}"
+
+
+def frame_goes_on(passages: int) -> tuple[str, ...]:
+    """The lines with which a model would go on with a prompt of so many passages."""
+    return (f"{SEPARATOR}Question:", f"{SEPARATOR}Passage {passages + 1}:")
 
 
 def user_message(blocks: Sequence[str], question: str) -> Message:

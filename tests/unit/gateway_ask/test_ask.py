@@ -47,6 +47,7 @@ class FakeMesh:
     window: int = 4000
     messages: Sequence[Message] = ()
     max_tokens: int = 0
+    stops: Sequence[str] = ()
     is_closed: bool = False
 
     async def embed(self) -> Embedded[str]:
@@ -60,9 +61,9 @@ class FakeMesh:
         return ModelTokens("m", self.window, 1000, 0, lambda text: len(text.split()), Reserved())
 
     async def generate(
-        self, messages: Sequence[Message], *, max_tokens: int
+        self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]
     ) -> AsyncGenerator[Started | Piece | Done[int], None]:
-        self.messages, self.max_tokens = messages, max_tokens
+        self.messages, self.max_tokens, self.stops = messages, max_tokens, stops
         try:
             for piece in self.pieces:
                 await asyncio.sleep(0)
@@ -98,6 +99,7 @@ async def test_the_way_of_a_question() -> None:
         Stage.TOTAL,
     ]
     assert "Question: Why?" in mesh.messages[-1].content
+    assert "\n\nPassage 3:" in mesh.stops
     assert mesh.is_closed
 
 
