@@ -159,7 +159,7 @@ class AskRequest(_message.Message):
 
     @_builtins.property
     def sampling(self) -> _generator_pb2.Sampling:
-        """How the answer is generated."""
+        """How the answer is generated; an absent temperature is the gateway's own setting, 0 unless changed."""
 
     @_builtins.property
     def retrieval(self) -> Global___RetrievalOptions:
