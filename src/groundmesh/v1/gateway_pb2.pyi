@@ -151,7 +151,7 @@ class AskRequest(_message.Message):
     """Who goes first."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The collections to answer from: `tenants/{tenant}/collections/{collection}`. In this version exactly one."""
+        """The collections to answer from: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model."""
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[_generator_pb2.ChatMessage]:
@@ -196,6 +196,9 @@ class RetrievalOptions(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_FIELD_NUMBER: _builtins.int
     RERANK_FIELD_NUMBER: _builtins.int
+    FUSION_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    MERGE_NEIGHBORS_FIELD_NUMBER: _builtins.int
     mode: _retriever_pb2.SearchMode.ValueType
     """What to rank by."""
     limit: _builtins.int
@@ -206,9 +209,19 @@ class RetrievalOptions(_message.Message):
     """How fresh."""
     rerank: _builtins.bool
     """Order what was found anew with the cross-encoder. Not built yet: UNIMPLEMENTED."""
+    merge_neighbors: _builtins.bool
+    """Give chunks of one document that touch or overlap as one passage. Not built yet: UNIMPLEMENTED."""
     @_builtins.property
     def filter(self) -> _retriever_pb2.Filter:
         """Which documents; absent: all."""
+
+    @_builtins.property
+    def fusion(self) -> _retriever_pb2.Fusion:
+        """How the rankings of HYBRID become one; absent: by ranks."""
+
+    @_builtins.property
+    def diversity(self) -> Global___Diversity:
+        """Prefer passages that differ from those before them; absent: by score alone. Not built yet: UNIMPLEMENTED."""
 
     def __init__(
         self,
@@ -219,16 +232,50 @@ class RetrievalOptions(_message.Message):
         filter: _retriever_pb2.Filter | None = ...,
         consistency: _retriever_pb2.Consistency.ValueType = ...,
         rerank: _builtins.bool = ...,
+        fusion: _retriever_pb2.Fusion | None = ...,
+        diversity: Global___Diversity | None = ...,
+        merge_neighbors: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_filter", b"_filter", "filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_filter", b"_filter", "_fusion", b"_fusion", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_filter", b"_filter", "consistency", b"consistency", "filter", b"filter", "limit", b"limit", "max_chunks_per_document", b"max_chunks_per_document", "mode", b"mode", "rerank", b"rerank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_filter", b"_filter", "_fusion", b"_fusion", "consistency", b"consistency", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "max_chunks_per_document", b"max_chunks_per_document", "merge_neighbors", b"merge_neighbors", "mode", b"mode", "rerank", b"rerank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
+    _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
     _WhichOneofReturnType__filter: _TypeAlias = _typing.Literal["filter"]  # noqa: Y015
     _WhichOneofArgType__filter: _TypeAlias = _typing.Literal["_filter", b"_filter"]  # noqa: Y015
+    _WhichOneofReturnType__fusion: _TypeAlias = _typing.Literal["fusion"]  # noqa: Y015
+    _WhichOneofArgType__fusion: _TypeAlias = _typing.Literal["_fusion", b"_fusion"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__filter) -> _WhichOneofReturnType__filter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fusion) -> _WhichOneofReturnType__fusion | None: ...
 
 Global___RetrievalOptions: _TypeAlias = RetrievalOptions  # noqa: Y015
+
+@_typing.final
+class Diversity(_message.Message):
+    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEVANCE_WEIGHT_FIELD_NUMBER: _builtins.int
+    relevance_weight: _builtins.float
+    """What nearness to the query weighs, 0 to 1; difference from the passages before has the rest."""
+    def __init__(
+        self,
+        *,
+        relevance_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["relevance_weight", b"relevance_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Diversity: _TypeAlias = Diversity  # noqa: Y015
 
 @_typing.final
 class AskResponse(_message.Message):
@@ -501,7 +548,7 @@ class GatewayServiceSearchRequest(_message.Message):
     """The words; at most 8 KiB."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The collections: `tenants/{tenant}/collections/{collection}`. In this version exactly one."""
+        """The collections: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model."""
 
     @_builtins.property
     def retrieval(self) -> Global___RetrievalOptions:

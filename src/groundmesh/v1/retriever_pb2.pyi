@@ -449,6 +449,82 @@ class Filter(_message.Message):
 Global___Filter: _TypeAlias = Filter  # noqa: Y015
 
 @_typing.final
+class Fusion(_message.Message):
+    """How the two rankings of HYBRID become one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANKS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ranks(self) -> Global___RankFusion:
+        """By ranks."""
+
+    @_builtins.property
+    def weights(self) -> Global___WeightedFusion:
+        """By scores."""
+
+    def __init__(
+        self,
+        *,
+        ranks: Global___RankFusion | None = ...,
+        weights: Global___WeightedFusion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "ranks", b"ranks", "weights", b"weights"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "ranks", b"ranks", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["ranks", "weights"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Fusion: _TypeAlias = Fusion  # noqa: Y015
+
+@_typing.final
+class RankFusion(_message.Message):
+    """Reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009): the sum of 1 / (constant + rank)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSTANT_FIELD_NUMBER: _builtins.int
+    constant: _builtins.int
+    """How little the first ranks stand out, 1 to 1,000; 0: 60."""
+    def __init__(
+        self,
+        *,
+        constant: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constant", b"constant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankFusion: _TypeAlias = RankFusion  # noqa: Y015
+
+@_typing.final
+class WeightedFusion(_message.Message):
+    """The weighted sum of both scores, those of each ranking scaled to 0 to 1 over what it found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DENSE_WEIGHT_FIELD_NUMBER: _builtins.int
+    dense_weight: _builtins.float
+    """What the dense ranking weighs, 0 to 1; the sparse one has the rest."""
+    def __init__(
+        self,
+        *,
+        dense_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dense_weight", b"dense_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeightedFusion: _TypeAlias = WeightedFusion  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
     """A search."""
 
@@ -464,6 +540,8 @@ class SearchRequest(_message.Message):
     MAX_CHUNKS_PER_DOCUMENT_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     CONSISTENCY_FIELD_NUMBER: _builtins.int
+    FUSION_FIELD_NUMBER: _builtins.int
+    WITH_VECTORS_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """What to rank by."""
     query_text: _builtins.str
@@ -478,9 +556,11 @@ class SearchRequest(_message.Message):
     """The most chunks of one document; 0: any number."""
     consistency: Global___Consistency.ValueType
     """How fresh."""
+    with_vectors: _builtins.bool
+    """Give the chunks' vectors, too."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The collections: `tenants/{tenant}/collections/{collection}`. In this version exactly one."""
+        """The collections: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model, merged by rank."""
 
     @_builtins.property
     def query_vector(self) -> _common_pb2.Vectors:
@@ -489,6 +569,10 @@ class SearchRequest(_message.Message):
     @_builtins.property
     def filter(self) -> Global___Filter:
         """Which documents; absent: all."""
+
+    @_builtins.property
+    def fusion(self) -> Global___Fusion:
+        """How the rankings of HYBRID become one; absent: by ranks."""
 
     def __init__(
         self,
@@ -503,14 +587,21 @@ class SearchRequest(_message.Message):
         max_chunks_per_document: _builtins.int = ...,
         filter: Global___Filter | None = ...,
         consistency: Global___Consistency.ValueType = ...,
+        fusion: Global___Fusion | None = ...,
+        with_vectors: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_filter", b"_filter", "filter", b"filter", "query_vector", b"query_vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_filter", b"_filter", "_fusion", b"_fusion", "filter", b"filter", "fusion", b"fusion", "query_vector", b"query_vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_filter", b"_filter", "collections", b"collections", "consistency", b"consistency", "embedding_model", b"embedding_model", "embedding_revision", b"embedding_revision", "filter", b"filter", "limit", b"limit", "max_chunks_per_document", b"max_chunks_per_document", "mode", b"mode", "query_text", b"query_text", "query_vector", b"query_vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_filter", b"_filter", "_fusion", b"_fusion", "collections", b"collections", "consistency", b"consistency", "embedding_model", b"embedding_model", "embedding_revision", b"embedding_revision", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "max_chunks_per_document", b"max_chunks_per_document", "mode", b"mode", "query_text", b"query_text", "query_vector", b"query_vector", "with_vectors", b"with_vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__filter: _TypeAlias = _typing.Literal["filter"]  # noqa: Y015
     _WhichOneofArgType__filter: _TypeAlias = _typing.Literal["_filter", b"_filter"]  # noqa: Y015
+    _WhichOneofReturnType__fusion: _TypeAlias = _typing.Literal["fusion"]  # noqa: Y015
+    _WhichOneofArgType__fusion: _TypeAlias = _typing.Literal["_fusion", b"_fusion"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__filter) -> _WhichOneofReturnType__filter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fusion) -> _WhichOneofReturnType__fusion | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
 
@@ -525,6 +616,7 @@ class SearchResponse(_message.Message):
     STORE_DURATION_FIELD_NUMBER: _builtins.int
     CATALOG_DURATION_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
+    VECTORS_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """What they are ranked by."""
     @_builtins.property
@@ -543,6 +635,10 @@ class SearchResponse(_message.Message):
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What did not run although it was asked for, in plain words; empty when all did."""
 
+    @_builtins.property
+    def vectors(self) -> _common_pb2.Vectors:
+        """The chunks' vectors: row i belongs to chunk i; absent unless asked for."""
+
     def __init__(
         self,
         *,
@@ -551,10 +647,11 @@ class SearchResponse(_message.Message):
         store_duration: _duration_pb2.Duration | None = ...,
         catalog_duration: _duration_pb2.Duration | None = ...,
         degraded: _abc.Iterable[_builtins.str] | None = ...,
+        vectors: _common_pb2.Vectors | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "store_duration", b"store_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "store_duration", b"store_duration", "vectors", b"vectors"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "chunks", b"chunks", "degraded", b"degraded", "mode", b"mode", "store_duration", b"store_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "chunks", b"chunks", "degraded", b"degraded", "mode", b"mode", "store_duration", b"store_duration", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -572,16 +669,21 @@ class ScoredChunk(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     DENSE_SCORE_FIELD_NUMBER: _builtins.int
     SPARSE_SCORE_FIELD_NUMBER: _builtins.int
+    RERANK_SCORE_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Its document's URI."""
     title: _builtins.str
     """Its document's title."""
     score: _builtins.float
-    """What it is ranked by, larger is better: cosine (DENSE), BM25 (SPARSE), sum of 1 / (60 + rank) (HYBRID)."""
+    """What it is ranked by, larger is better: cosine (DENSE), BM25 (SPARSE), the fusion's (HYBRID), sum of
+    1 / (60 + rank) (several collections), the cross-encoder's (reranked).
+    """
     dense_score: _builtins.float
     """Its cosine to the query's vector; absent when the dense search did not find it."""
     sparse_score: _builtins.float
     """Its BM25 score; absent when the sparse search did not find it."""
+    rerank_score: _builtins.float
+    """The cross-encoder's score; absent when it was not asked."""
     @_builtins.property
     def chunk(self) -> _document_pb2.Chunk:
         """The chunk."""
@@ -595,17 +697,22 @@ class ScoredChunk(_message.Message):
         score: _builtins.float = ...,
         dense_score: _builtins.float | None = ...,
         sparse_score: _builtins.float | None = ...,
+        rerank_score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "_sparse_score", b"_sparse_score", "chunk", b"chunk", "dense_score", b"dense_score", "sparse_score", b"sparse_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "_rerank_score", b"_rerank_score", "_sparse_score", b"_sparse_score", "chunk", b"chunk", "dense_score", b"dense_score", "rerank_score", b"rerank_score", "sparse_score", b"sparse_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "_sparse_score", b"_sparse_score", "chunk", b"chunk", "dense_score", b"dense_score", "score", b"score", "sparse_score", b"sparse_score", "title", b"title", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "_rerank_score", b"_rerank_score", "_sparse_score", b"_sparse_score", "chunk", b"chunk", "dense_score", b"dense_score", "rerank_score", b"rerank_score", "score", b"score", "sparse_score", b"sparse_score", "title", b"title", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dense_score: _TypeAlias = _typing.Literal["dense_score"]  # noqa: Y015
     _WhichOneofArgType__dense_score: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score"]  # noqa: Y015
+    _WhichOneofReturnType__rerank_score: _TypeAlias = _typing.Literal["rerank_score"]  # noqa: Y015
+    _WhichOneofArgType__rerank_score: _TypeAlias = _typing.Literal["_rerank_score", b"_rerank_score"]  # noqa: Y015
     _WhichOneofReturnType__sparse_score: _TypeAlias = _typing.Literal["sparse_score"]  # noqa: Y015
     _WhichOneofArgType__sparse_score: _TypeAlias = _typing.Literal["_sparse_score", b"_sparse_score"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dense_score) -> _WhichOneofReturnType__dense_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_score) -> _WhichOneofReturnType__rerank_score | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sparse_score) -> _WhichOneofReturnType__sparse_score | None: ...
 
