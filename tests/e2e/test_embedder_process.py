@@ -132,7 +132,9 @@ async def test_a_thousand_callers_who_leave_cost_nothing(tmp_path: Path) -> None
             await agrees_with_itself(stub)
     assert after.threads <= before.threads
     assert after.files <= before.files
-    assert after.memory - before.memory < 48 * 1024 * 1024
+    # torch keeps kernels for each new shape of a batch: 360 MB more after 3,000 batches, less and
+    # less of it. A thousand batches that nobody lets go of would be 700 MB.
+    assert after.memory - before.memory < 160 * 1024 * 1024
 
 
 async def leave(stub: "EmbedderServiceAsyncStub", count: int) -> None:
