@@ -42,3 +42,16 @@ def within(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+@contextmanager
+def own_time(seconds: float) -> Iterator[None]:
+    """Give a block ``seconds`` from now, whatever is left for the call that began it.
+
+    For work that several calls wait for, and that belongs to none of them.
+    """
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)

@@ -10,8 +10,11 @@ from tokenizers import Tokenizer
 
 from groundmesh.prompting import CONSTANT_MESSAGES, Message, Reserved, Role
 from groundmesh_gateway.ask_ports import ModelTokens
+from groundmesh_gateway.shared_fetch import SharedFetch
 
 _ANY_USER_MESSAGE = Message(Role.USER, "?")
+_FETCH_LIMIT_S = 30.0
+"""For three short calls and a file of up to 30 MB."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +59,33 @@ class ModelTokensCache:
         self._clock = clock
         self._known: dict[str, tuple[ModelFacts, ModelTokens]] = {}  # served names only: few
         self._checked_at: dict[str, float] = {}
-        self._fetching = asyncio.Lock()
+        self._refreshing = SharedFetch(self._refresh, limit_s=_FETCH_LIMIT_S)
 
     async def get(self, model: str) -> ModelTokens:
-        """What is known of a model; concurrent questions fetch it once."""
-        if not self._is_fresh(model):
-            async with self._fetching:
-                if not self._is_fresh(model):
-                    await self._refresh(model)
-        return self._known[model][1]
+        """What is known of a model; concurrent questions fetch it once, and fail together."""
+        if self._is_fresh(model):
+            return self._known[model][1]
+        return await self._refreshing.get(model)
 
     def recheck(self) -> None:
         """Something happened to the generator: believe nothing before it is asked again."""
         self._checked_at.clear()
 
+    async def close(self) -> None:
+        """End what is being fetched."""
+        await self._refreshing.close()
+
     def _is_fresh(self, model: str) -> bool:
         checked_at = self._checked_at.get(model)
         return checked_at is not None and self._clock() < checked_at + self._recheck_s
 
-    async def _refresh(self, model: str) -> None:
+    async def _refresh(self, model: str) -> ModelTokens:
         facts = await self._source.facts(model)
         known = self._known.get(model)
         if known is None or known[0] != facts:
-            self._known[model] = (facts, await self._fetch(facts))
+            known = self._known[model] = (facts, await self._fetch(facts))
         self._checked_at[model] = self._clock()
+        return known[1]
 
     async def _fetch(self, facts: ModelFacts) -> ModelTokens:
         content = await self._source.tokenizer_json(facts.model)

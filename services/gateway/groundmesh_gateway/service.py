@@ -21,10 +21,16 @@ def gateway_service(settings: GatewaySettings) -> Service:
     downstreams = _downstreams(settings)
     engine = IngestEngine(settings.ingest_options()) if settings.role != "ask" else None
     asking = AskSettings(settings.ask_options(), temperature=settings.temperature)
+    ask = AskServicer(downstreams, asking) if settings.role != "ingest" else None
     servicer = GatewayServicer(
-        ask=AskServicer(downstreams, asking) if settings.role != "ingest" else None,
+        ask=ask,
         ingest=IngestServicer(engine, downstreams) if engine else None,
     )
+
+    async def close() -> None:
+        if ask is not None:
+            await ask.close()
+        await downstreams.close()
 
     def register(server: grpc.aio.Server) -> None:
         gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
@@ -32,7 +38,7 @@ def gateway_service(settings: GatewaySettings) -> Service:
 
     return Service(
         name="gateway",
-        engine=GatewayCore(ingest=engine, close_connections=downstreams.close),
+        engine=GatewayCore(ingest=engine, close_connections=close),
         register=register,
         grpc_services=(SERVICE, *FORWARDED),
         peers=downstreams.describe,

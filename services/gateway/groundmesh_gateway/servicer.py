@@ -35,10 +35,14 @@ class AskServicer:
     """The role ``ask``."""
 
     def __init__(self, downstreams: Downstreams, settings: AskSettings) -> None:
-        """``downstreams`` are the caller's to close."""
+        """``downstreams`` are the caller's to close, after this."""
         self._downstreams = downstreams
         self._settings = settings
         self._tokens = ModelTokensCache(RemoteTokenizers(downstreams.generator))
+
+    async def close(self) -> None:
+        """End what was begun for calls, all of which are over."""
+        await self._tokens.close()
 
     async def Ask(  # noqa: N802 - the contract's name, here and below
         self, request: gateway_pb2.AskRequest, _context: Context
