@@ -146,6 +146,20 @@ async def test_a_stream_of_requests_has_no_deadline_unless_it_brings_one(shape: 
             await call(channel, shape, "x", timeout=0.1)
 
 
+async def test_a_deadline_in_the_middle_of_the_first_response_is_told() -> None:
+    async def work(text: str) -> str:
+        time.sleep(0.15)  # noqa: ASYNC251 - so that the time is over when the loop runs again
+        return text
+
+    async with (
+        running(Echo(work).service(), default_deadline_s=0.1) as server,
+        open_channel(server.address) as channel,
+    ):
+        with pytest.raises(DeadlineExceeded), translated():
+            async with asyncio.timeout(5):
+                await call(channel, "ServerStream", "x")
+
+
 async def test_each_hop_gets_what_is_left_less_a_margin() -> None:
     async def left(_text: str) -> str:
         return str(remaining())

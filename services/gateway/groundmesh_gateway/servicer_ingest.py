@@ -1,13 +1,12 @@
 """``GatewayService.Ingest``: translates messages and delegates to the ingestion."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
 
 from groundmesh.errors import InvalidArgument
-from groundmesh.server.call import CallerGone
+from groundmesh.server.writing import ResponseWriter
 from groundmesh.v1 import gateway_pb2
 from groundmesh_gateway.downstreams import Downstreams
 from groundmesh_gateway.ingest_embedder import RemoteEmbedder
@@ -15,12 +14,8 @@ from groundmesh_gateway.ingest_store import RemoteStore
 from groundmesh_gateway.ingest_target import open_target
 from groundmesh_gateway.ingest_wire import to_response, to_steps
 from groundmesh_gateway.ingestion.engine import IngestEngine
-from groundmesh_gateway.ingestion.model import DocumentDone, Progress
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-_LAST_WRITE_S = 2.0
-"""For a write under way when its stream ends; the client may not be reading."""
 
 
 class IngestServicer:
@@ -35,6 +30,7 @@ class IngestServicer:
         self, request_iterator: AsyncIterator[gateway_pb2.IngestRequest], context: Context
     ) -> None:
         """Take documents in. It writes by itself: events come from many tasks."""
+        writer = ResponseWriter(context)
         target = await open_target(await _begin(request_iterator), self._downstreams)
         options = self._engine.options
         embedder = RemoteEmbedder(
@@ -52,7 +48,7 @@ class IngestServicer:
                 target=target,
                 embedder=embedder,
                 store=store,
-                emit=_Writer(context).emit,
+                emit=lambda event: writer.write(to_response(event)),
             )
 
 
@@ -61,27 +57,3 @@ async def _begin(requests: AsyncIterator[gateway_pb2.IngestRequest]) -> gateway_
     if first is None or not first.HasField("begin"):
         raise InvalidArgument.of_field("begin", "must come first")
     return first.begin
-
-
-class _Writer:
-    """Writes one event at a time, and waits while the client reads none."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._turn = asyncio.Lock()
-
-    async def emit(self, event: DocumentDone | Progress) -> None:
-        response = to_response(event)
-        async with self._turn:
-            writing = asyncio.ensure_future(self._context.write(response))
-            try:
-                await asyncio.shield(writing)
-            except grpc.aio.BaseError as broken:
-                raise CallerGone from broken
-            except asyncio.CancelledError:
-                # grpc.aio can send no status after a first write that was given up half way: the
-                # client would wait until its deadline.
-                await asyncio.wait([writing], timeout=_LAST_WRITE_S)
-                if not writing.cancel() and not writing.cancelled():
-                    writing.exception()  # seen
-                raise

@@ -10,7 +10,8 @@ import grpc
 import grpc.aio
 
 from groundmesh.errors import InvalidArgument, Reason, Unimplemented
-from groundmesh.server.call import Call, CallerGone
+from groundmesh.server.call import Call
+from groundmesh.server.writing import ResponseWriter
 
 Around = Callable[[Call], AbstractAsyncContextManager[None]]
 """What is entered before a call's request is parsed, and left after its response is made."""
@@ -138,18 +139,10 @@ async def _write_all(responses: Any, context: _Context) -> None:
     if not inspect.isasyncgen(responses):
         await responses  # a handler that writes by itself
         return
+    writer = ResponseWriter(context)
     async with aclosing(responses):
         async for response in responses:
-            await _write(response, context)
-
-
-async def _write(response: Any, context: _Context) -> None:
-    try:
-        await context.write(response)
-    except grpc.aio.AbortError:
-        raise
-    except grpc.aio.BaseError as broken:
-        raise CallerGone from broken
+            await writer.write(response)
 
 
 def _serialize(handler: _Handler, response: Any, context: _Context) -> bytes:

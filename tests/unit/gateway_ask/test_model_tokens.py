@@ -119,6 +119,15 @@ async def test_a_generator_that_is_away_fails_only_while_it_is(
     assert (await cache.get("")).model == "m"
 
 
+async def test_those_who_wait_for_a_generator_that_is_away_fail_together(
+    cache: ModelTokensCache, source: FakeSource
+) -> None:
+    source.away = True
+    failed = await asyncio.gather(*(cache.get("") for _ in range(50)), return_exceptions=True)
+    assert all(isinstance(each, Unavailable) for each in failed)
+    assert source.checks == 1
+
+
 async def test_who_leaves_while_fetching_leaves_the_others_alone(
     cache: ModelTokensCache, source: FakeSource
 ) -> None:
