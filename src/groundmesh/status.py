@@ -31,6 +31,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 _MESSAGE_BYTES = 1000
 _DETAIL_BYTES = 1500
 
+_UNHEALTHY = "backend unhealthy"
+"""What grpc says of calls that it did not send, since the health that it watches is bad."""
+
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 """grpc's own enum by number."""
 
@@ -138,6 +141,11 @@ def _without_details(error: grpc.aio.AioRpcError, peer: str | None) -> MeshError
     who = "the service" if peer is None else f"the {peer}"
     said = error.details() or "no message"
     match error.code():
+        case grpc.StatusCode.UNAVAILABLE if _UNHEALTHY in said:
+            return Unavailable(
+                f"{who} is not ready: it is starting, or going down",
+                reason=Reason.NOT_READY,
+            )
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(f"{who} can't be reached ({said})")
         case grpc.StatusCode.CANCELLED:  # not by us: that raises asyncio.CancelledError

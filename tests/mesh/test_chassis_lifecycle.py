@@ -198,10 +198,12 @@ async def test_a_port_open_to_a_network_without_mtls_is_warned_of(
         assert said in caplog.text
 
 
-async def test_connections_that_come_of_age_lose_no_call() -> None:
+@pytest.mark.parametrize("health_service", [None, NAME])
+async def test_connections_that_come_of_age_lose_no_call(health_service: str | None) -> None:
+    options = ChannelOptions(health_service=health_service)
     async with (
         running(Echo().service(), max_connection_age_s=1) as server,
-        open_channel(server.address) as channel,
+        open_channel(server.address, options=options) as channel,
     ):
         end = time.monotonic() + 2.5
         answers = 0
@@ -222,8 +224,9 @@ async def test_a_channel_that_watches_health_calls_nobody_who_is_not_ready() -> 
         echo.engine.check_error = Unavailable("dead")
         await server.over()
         await until(lambda: channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE)
-        with pytest.raises(Unavailable), translated():
+        with pytest.raises(Unavailable, match="the echo is not ready") as told, translated("echo"):
             await call(channel, "Unary", "x")
+        assert told.value.reason is Reason.NOT_READY
 
 
 async def test_probes_are_answered_with_every_slot_taken(caplog: pytest.LogCaptureFixture) -> None:

@@ -363,6 +363,7 @@ async def test_two_hundred_at_once_with_half_cancelled_leave_nothing() -> None:
     async with gateway_mesh(
         generator=backend, max_concurrent_calls=64, max_queued_calls=256
     ) as mesh:
+        await mesh.ask()  # from now on the health of every leaf is watched
         tasks_before = len(asyncio.all_tasks())
         results = await asyncio.gather(
             *(_ask_or_leave(mesh.stub, number) for number in range(200)), return_exceptions=True

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import grpc.aio
@@ -28,7 +28,7 @@ _OF_THE_SERVICE = (DeadlineExceeded, Internal, ResourceExhausted, Unavailable)
 
 @dataclass(frozen=True)
 class Downstream:
-    """One service that the gateway calls; its channel is opened inside the running loop."""
+    """One service that the gateway calls; its channels are opened inside the running loop."""
 
     name: str
     address: str
@@ -36,8 +36,13 @@ class Downstream:
 
     @cached_property
     def channel(self) -> grpc.aio.Channel:
-        """The one channel to it."""
+        """The one channel for its work; with a ``health_service``, only to replicas that serve."""
         return open_channel(self.address, options=self.options)
+
+    @cached_property
+    def _status_channel(self) -> grpc.aio.Channel:
+        """To whichever replica there is: one that is not ready is asked, too, how it does."""
+        return open_channel(self.address, options=replace(self.options, health_service=None))
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -50,7 +55,7 @@ class Downstream:
 
     async def describe(self) -> mesh_pb2.PeerInfo:
         """What it says of itself, or why it can't be asked."""
-        stub = mesh_pb2_grpc.MeshServiceStub(self.channel)
+        stub = mesh_pb2_grpc.MeshServiceStub(self._status_channel)
         peer = mesh_pb2.PeerInfo(service=self.name, address=self.address)
         try:
             with self.errors():
@@ -83,9 +88,11 @@ class Downstream:
         return named
 
     async def close(self) -> None:
-        """Close the channel, if it was ever opened."""
+        """Close the channels that were ever opened."""
         if "channel" in self.__dict__:
             await self.channel.close()
+        if "_status_channel" in self.__dict__:
+            await self._status_channel.close()
 
 
 @dataclass(frozen=True)

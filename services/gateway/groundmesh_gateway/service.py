@@ -1,10 +1,18 @@
 """The gateway's parts put together by its settings."""
 
+from dataclasses import replace
+
 import grpc.aio
 
 from groundmesh.channel import ChannelOptions
 from groundmesh.server.app import Service
-from groundmesh.v1 import gateway_pb2, gateway_pb2_grpc
+from groundmesh.v1 import (
+    embedder_pb2,
+    gateway_pb2,
+    gateway_pb2_grpc,
+    generator_pb2,
+    retriever_pb2,
+)
 from groundmesh_gateway.core import GatewayCore
 from groundmesh_gateway.downstreams import Downstream, Downstreams
 from groundmesh_gateway.forwarding import FORWARDED, register_forwarding
@@ -14,6 +22,11 @@ from groundmesh_gateway.servicer_ingest import IngestServicer
 from groundmesh_gateway.settings import GatewaySettings
 
 SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
+
+# Whose health the channels watch; one engine stands behind all services of an address.
+_EMBEDDER = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
+_RETRIEVER = retriever_pb2.DESCRIPTOR.services_by_name["RetrieverService"].full_name
+_GENERATOR = generator_pb2.DESCRIPTOR.services_by_name["GeneratorService"].full_name
 
 
 def gateway_service(settings: GatewaySettings) -> Service:
@@ -52,9 +65,13 @@ def _downstreams(settings: GatewaySettings) -> Downstreams:
         tls_key=settings.mesh_tls_key,
         max_message_bytes=settings.max_message_bytes,
     )
+
+    def downstream(name: str, address: str, serves: str | None) -> Downstream:
+        return Downstream(name, address, replace(options, health_service=serves))
+
     return Downstreams(
-        embedder=Downstream("embedder", settings.embedder, options),
-        retriever=Downstream("retriever", settings.retriever, options),
-        generator=Downstream("generator", settings.generator, options),
-        trainer=Downstream("trainer", settings.trainer, options),
+        embedder=downstream("embedder", settings.embedder, _EMBEDDER),
+        retriever=downstream("retriever", settings.retriever, _RETRIEVER),
+        generator=downstream("generator", settings.generator, _GENERATOR),
+        trainer=downstream("trainer", settings.trainer, None),  # gets no work yet
     )
