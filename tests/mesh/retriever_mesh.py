@@ -124,11 +124,13 @@ class RetrieverClient:
     retriever: "RetrieverServiceAsyncStub"
     engine: Retriever
 
-    async def create(self, collection_id: str = "docs", tenant: str = "acme") -> Collection:
+    async def create(
+        self, collection_id: str = "docs", tenant: str = "acme", **index: Any
+    ) -> Collection:
         request = CreateCollectionRequest(
             parent=f"tenants/{tenant}",
             collection_id=collection_id,
-            collection=Collection(index=IndexConfig(embedding=MODEL)),
+            collection=Collection(index=IndexConfig(embedding=MODEL, **index)),
         )
         with translated():
             response = await self.collections.CreateCollection(request)

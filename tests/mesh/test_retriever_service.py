@@ -122,6 +122,24 @@ async def test_collections_are_listed_in_pages(client: RetrieverClient) -> None:
     assert seen == ["c0", "c1", "c2", "c3", "docs"]
 
 
+@pytest.mark.parametrize(
+    ("splitting", "field"),
+    [
+        ({"max_tokens": MODEL.max_input_tokens + 1}, "max_tokens"),
+        ({"max_tokens": 64, "overlap_tokens": 33}, "overlap_tokens"),
+        ({"max_tokens": 64, "overlap_tokens": -1}, "overlap_tokens"),
+    ],
+)
+async def test_splitting_that_can_not_be_is_named(
+    client: RetrieverClient, splitting: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await client.create("split", splitting=collection_pb2.SplittingConfig(**splitting))
+    assert violations(caught.value) == [f"collection.index.splitting.{field}"]
+    half = collection_pb2.SplittingConfig(max_tokens=64, overlap_tokens=32)
+    assert (await client.create("split", splitting=half)).index.splitting.overlap_tokens == 32
+
+
 async def test_a_stream_of_documents_with_bad_ones_between(client: RetrieverClient) -> None:
     broken = steps(Doc("file:///broken", ["One.", "Two."]))
     broken[3].chunks.chunks[1].end_byte = 4_000

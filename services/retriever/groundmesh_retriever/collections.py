@@ -163,9 +163,10 @@ def _check_splitting(splitting: Splitting, embedding: EmbeddingModel) -> None:
         raise InvalidArgument.of_field(
             f"{at}.max_tokens", f"must be 1 to {embedding.max_input_tokens}, what the model reads"
         )
-    if not 0 <= splitting.overlap_tokens < splitting.max_tokens:
+    half = splitting.max_tokens // 2  # with more, a chunk might add nothing new
+    if not 0 <= splitting.overlap_tokens <= half:
         raise InvalidArgument.of_field(
-            f"{at}.overlap_tokens", f"must be 0 to {splitting.max_tokens - 1}, below max_tokens"
+            f"{at}.overlap_tokens", f"must be 0 to {half}, half of max_tokens"
         )
     _at_most(splitting.method, f"{at}.method", _MAX_NAME_BYTES)
 

@@ -37,7 +37,8 @@ def create(
         int, typer.Option(min=0, help="The size of a chunk. [default: what the model reads]")
     ] = 0,
     overlap_tokens: Annotated[
-        int | None, typer.Option(min=0, help="What two chunks share. [default: an eighth]")
+        int | None,
+        typer.Option(min=0, help="What two chunks share, at most half. [default: an eighth]"),
     ] = None,
     server: Server = DEFAULT_ADDRESS,
     as_json: Json = False,

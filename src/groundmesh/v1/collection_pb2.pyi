@@ -162,7 +162,9 @@ class SplittingConfig(_message.Message):
     the model reads.
     """
     overlap_tokens: _builtins.int
-    """The most tokens that a chunk repeats of the one before it; absent in a request: an eighth of max_tokens."""
+    """The most tokens that a chunk repeats of the one before it, at most half of max_tokens; absent in a request: an
+    eighth of it.
+    """
     method: _builtins.str
     """The name and version of the way of splitting, set by the server."""
     def __init__(
