@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import AlreadyExists, InvalidArgument, MeshError, NotFound, Reason
+from groundmesh.errors import AlreadyExists, Cancelled, InvalidArgument, MeshError, NotFound, Reason
 from groundmesh.names import document_id
 from groundmesh.server.app import Service
 from groundmesh.server.engine import EngineInfo
@@ -150,7 +150,10 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
                     content += request.part
                     progress.bytes += len(request.part)
                 case "end":
-                    event = self._take(begin.parent, head, content)
+                    if request.end.abandon:
+                        event = _failed(head.uri, Cancelled("it was given up"))
+                    else:
+                        event = self._take(begin.parent, head, content)
                     progress.documents_done += 1
                     progress.chunks += event.chunk_count
                     yield gateway_pb2.IngestResponse(document=event)
@@ -161,11 +164,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> gateway_pb2.DocumentIngested:
         if not content:
             empty = InvalidArgument("the document is empty", reason=Reason.DOCUMENT_EMPTY)
-            return gateway_pb2.DocumentIngested(
-                uri=head.uri,
-                outcome=gateway_pb2.INGEST_OUTCOME_FAILED,
-                error=to_status(empty),
-            )
+            return _failed(head.uri, empty)
         name = f"{parent}/documents/{document_id(head.uri)}"
         known = self.memory.texts.get(name)
         self.memory.texts[name] = content
@@ -179,6 +178,12 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
                 else gateway_pb2.INGEST_OUTCOME_REPLACED
             )
         return gateway_pb2.DocumentIngested(uri=head.uri, outcome=outcome, chunk_count=1, name=name)
+
+
+def _failed(uri: str, error: MeshError) -> gateway_pb2.DocumentIngested:
+    return gateway_pb2.DocumentIngested(
+        uri=uri, outcome=gateway_pb2.INGEST_OUTCOME_FAILED, error=to_status(error)
+    )
 
 
 class FakeCollections(collection_pb2_grpc.CollectionServiceServicer):

@@ -1,8 +1,9 @@
 """The client's ingestion, against a fake gateway behind the production chassis."""
 
 import asyncio
+import errno
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -104,6 +105,29 @@ async def test_one_bad_document_stops_no_other(mesh: Client, tmp_path: Path) -> 
     assert reasons[empty.as_uri()].reason is Reason.DOCUMENT_EMPTY
     assert "No such file" in reasons[gone.as_uri()].message
     assert "Is a directory" in reasons[tmp_path.as_uri()].message
+
+
+class Torn(Upload):
+    """Its disk fails in the middle."""
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        yield b"half of it"
+        raise OSError(errno.EIO, "Input/output error")
+
+
+async def test_a_file_that_breaks_off_is_given_up_alone(mesh: Client, memory: Memory) -> None:
+    uploads = [Upload("a:1", b"one"), Torn("a:torn", b""), Upload("a:2", b"two")]
+    events = [event async for event in mesh.ingest(uploads, collection="docs")]
+    assert [event.uri for event in events if isinstance(event, DocumentIngested)] == [
+        "a:1",
+        "a:torn",
+        "a:2",
+    ]
+    torn = documents(events)["a:torn"]
+    assert torn.outcome is Outcome.FAILED
+    assert torn.error is not None
+    assert torn.error.message == "the file can't be read: Input/output error"
+    assert sorted(memory.texts.values()) == [b"one", b"two"]
 
 
 async def test_nothing_to_send_is_nothing_sent(mesh: Client) -> None:

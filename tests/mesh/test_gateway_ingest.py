@@ -129,6 +129,15 @@ def _reasons(events: Events) -> list[str]:
     return [outcome_of(event) for event in events.documents]
 
 
+async def test_a_document_that_is_given_up_leaves_what_was_there(bench: Bench) -> None:
+    await bench.ingest(document("file:///a.md", b"The first version."))
+    *half, _ = document("file:///a.md", b"Half of the sec")
+    given_up = IngestRequest(end=IngestEnd(abandon=True))
+    events = await bench.ingest([*half, given_up], document("file:///b.md", b"Another."))
+    assert events.outcomes() == {"file:///a.md": "CALLER_GONE", "file:///b.md": "INDEXED"}
+    assert bench.retriever.written[name_of("file:///a.md")].text == b"The first version."
+
+
 async def test_the_same_again_is_no_work(bench: Bench) -> None:
     described: dict[str, Any] = {
         "reader_labels": ["staff"],

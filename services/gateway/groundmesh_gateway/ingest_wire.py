@@ -50,7 +50,7 @@ async def to_steps(requests: AsyncIterator[gateway_pb2.IngestRequest]) -> AsyncI
             case "part":
                 yield Part(request.part)
             case "end":
-                yield End()
+                yield End(request.end.abandon)
             case "begin":
                 raise InvalidArgument.of_field("begin", "comes once, at the beginning")
             case _:

@@ -34,6 +34,7 @@ class Sender:
         self._begin = begin
         self._uploads = uploads
         self._unreadable: deque[DocumentIngested] = deque()
+        self._abandoned: dict[str, DocumentIngested] = {}
         self.broken: Exception | None = None
         """Why the stream had to be given up on this side."""
 
@@ -41,6 +42,10 @@ class Sender:
         """Files that could not be opened, and so were never sent."""
         while self._unreadable:
             yield self._unreadable.popleft()
+
+    def explained(self, event: DocumentIngested) -> DocumentIngested:
+        """The event; of a document that was given up on this side, with the reason why."""
+        return self._abandoned.pop(event.uri, event)
 
     async def requests(self) -> AsyncIterator[IngestRequest]:
         """Every message of the stream."""
@@ -65,7 +70,12 @@ class Sender:
             yield IngestRequest(document=to_wire.ingest_document(upload))
             while part:
                 yield IngestRequest(part=part)
-                part = await anext(parts, b"")
+                try:
+                    part = await anext(parts, b"")
+                except OSError as error:
+                    self._abandoned[upload.uri] = _unreadable(upload, error)
+                    yield IngestRequest(end=gateway_pb2.IngestEnd(abandon=True))
+                    return
             yield IngestRequest(end=gateway_pb2.IngestEnd())
 
 
@@ -84,6 +94,8 @@ async def ingest(
             if response is None:
                 return
             event = from_wire.ingest_event(response)
+            if isinstance(event, DocumentIngested):
+                event = sender.explained(event)
             if event is not None:
                 yield event
     finally:

@@ -631,7 +631,7 @@ class IngestRequest(_message.Message):
 
     @_builtins.property
     def end(self) -> Global___IngestEnd:
-        """The document is complete."""
+        """The document is complete, or given up."""
 
     def __init__(
         self,
@@ -695,7 +695,9 @@ class IngestDocument(_message.Message):
     READER_LABELS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where it comes from, and what it is known by; at most 2,048 bytes. Once a stream."""
+    """Where it comes from, and what it is known by; at most 2,048 bytes. Once a stream, of which each takes at most
+    1,000,000 documents.
+    """
     media_type: _builtins.str
     """As in RFC 6838; empty: found out from the URI and the bytes."""
     title: _builtins.str
@@ -727,16 +729,23 @@ Global___IngestDocument: _TypeAlias = IngestDocument  # noqa: Y015
 
 @_typing.final
 class IngestEnd(_message.Message):
-    """The document is complete."""
+    """The document is complete, or given up."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ABANDON_FIELD_NUMBER: _builtins.int
+    abandon: _builtins.bool
+    """Give the document up, one that can't be read to its end, say: nothing of it is kept, and a version that was there
+    before stays. Its event is FAILED with CALLER_GONE, and its URI counts as sent.
+    """
     def __init__(
         self,
+        *,
+        abandon: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

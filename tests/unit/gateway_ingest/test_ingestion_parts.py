@@ -7,6 +7,7 @@ import pytest
 
 from groundmesh.errors import (
     Aborted,
+    Cancelled,
     InvalidArgument,
     MeshError,
     Reason,
@@ -240,6 +241,26 @@ class TestReceiving:
             found[0].take()
         assert caught.value.reason is Reason.DOCUMENT_TOO_LARGE
         assert budget.used == 1
+
+    async def test_what_is_given_up_holds_no_bytes(self) -> None:
+        budget = Budget(1000)
+        receiver = Receiver(budget, max_document_bytes=100)
+        given_up = (Description("a"), Part(b"123"), End(abandon=True))
+        found = await arrivals(receiver, *given_up, Description("b"), Part(b"4"), End())
+        with pytest.raises(Cancelled) as caught:
+            found[0].take()
+        assert caught.value.reason is Reason.CALLER_GONE
+        assert found[1].take().data == b"4"
+        assert budget.used == 2
+
+    async def test_a_stream_has_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("groundmesh_gateway.ingestion.receiving.MAX_DOCUMENTS", 2)
+        receiver = Receiver(Budget(1000), max_document_bytes=100)
+        steps = [step for uri in "abc" for step in (Description(uri), Part(b"x"), End())]
+        *taken, refused = await arrivals(receiver, *steps)
+        assert [arrival.take().data for arrival in taken] == [b"x", b"x"]
+        with pytest.raises(InvalidArgument, match="takes 2"):
+            refused.take()
 
     @pytest.mark.parametrize(
         "steps", [(Part(b"x"),), (End(),), (Description("a"), Part(b"x")), (Description("a"),) * 2]

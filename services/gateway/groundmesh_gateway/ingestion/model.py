@@ -47,7 +47,9 @@ class Part:
 
 @dataclass(frozen=True)
 class End:
-    """The document that was begun is complete."""
+    """The document that was begun is complete, or given up."""
+
+    abandon: bool = False
 
 
 Step = Description | Part | End
