@@ -12,12 +12,12 @@ from groundmesh.channel import open_channel, translated
 from groundmesh.errors import MeshError, NotFound
 from groundmesh.identity import Principal, acting_as
 from groundmesh.request_id import carrying
-from groundmesh.server.app import serving
+from groundmesh.server.app import Service, serving
 from groundmesh.server.logs import JsonFormatter
 from groundmesh.server.settings import ServerSettings
 from groundmesh.testing import running
 from groundmesh.v1 import mesh_pb2, mesh_pb2_grpc
-from tests.mesh.echo import NAME, SHAPES, Echo, call
+from tests.mesh.echo import NAME, SHAPES, Echo, FakeEngine, call
 
 
 async def test_reflection_lists_what_is_served_and_describes_it() -> None:
@@ -33,6 +33,23 @@ async def test_reflection_lists_what_is_served_and_describes_it() -> None:
     names = {service.name for service in listed.list_services_response.service}
     assert {NAME, "groundmesh.v1.MeshService", "grpc.health.v1.Health"} <= names
     assert described.file_descriptor_response.file_descriptor_proto
+
+
+async def test_reflection_lists_each_service_once() -> None:
+    async def questions() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+
+    bare = Service(
+        name="bare",
+        engine=FakeEngine(),
+        register=lambda _: None,
+        grpc_services=("groundmesh.v1.MeshService",),
+    )
+    async with running(bare) as server, open_channel(server.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        [listed] = [answer async for answer in stub.ServerReflectionInfo(questions())]
+    names = [service.name for service in listed.list_services_response.service]
+    assert names.count("groundmesh.v1.MeshService") == 1
 
 
 async def test_channelz_counts_the_calls() -> None:

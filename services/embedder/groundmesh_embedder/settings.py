@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from groundmesh.addresses import default_port
 from groundmesh.models import DEFAULT_EMBEDDING_MODEL
 from groundmesh.server.settings import ServerSettings
 from groundmesh_embedder.backends import BACKENDS
 from groundmesh_embedder.backends.base import BackendOptions
 from groundmesh_embedder.core import EmbedderOptions
 from groundmesh_embedder.texts import TextLimits
-
-PORT = 50051
 
 LEAST = {
     "threads": 0,
@@ -29,7 +28,7 @@ LEAST = {
 class EmbedderSettings(ServerSettings):
     """Groundmesh's embedder: texts to vectors, and (query, passage) pairs to scores."""
 
-    port: int = PORT
+    port: int = default_port("embedder")
     """Port to listen on; 0 takes a free one and logs it."""
     model: str = DEFAULT_EMBEDDING_MODEL
     """Embedding model: short name, folder or hub name."""

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from groundmesh.addresses import default_address, default_port
 from groundmesh.server.settings import ServerSettings
 from groundmesh_gateway.ask import AskOptions
 from groundmesh_gateway.ingestion.options import IngestOptions
 from groundmesh_gateway.workers import WorkerLimits
-
-PORT = 50050
 
 _MIB = 1024 * 1024
 
@@ -39,17 +38,17 @@ LEAST = {
 class GatewaySettings(ServerSettings):
     """Groundmesh's gateway: takes documents in, answers questions from them."""
 
-    port: int = PORT
+    port: int = default_port("gateway")
     """Port to listen on; 0 takes a free one and logs it."""
     role: Literal["ask", "ingest", "all"] = "all"
     """ask: Ask and Search; ingest: Ingest. Collections and documents are served by both."""
-    embedder: str = "127.0.0.1:50051"
+    embedder: str = default_address("embedder")
     """Address of the embedder: host:port, or any target of gRPC."""
-    retriever: str = "127.0.0.1:50052"
+    retriever: str = default_address("retriever")
     """Address of the retriever."""
-    generator: str = "127.0.0.1:50053"
+    generator: str = default_address("generator")
     """Address of the generator."""
-    trainer: str = "127.0.0.1:50054"
+    trainer: str = default_address("trainer")
     """Address of the trainer."""
     mesh_tls_ca: Path | None = None
     """CA certificates (PEM) that the services behind must come from; turns TLS to them on."""

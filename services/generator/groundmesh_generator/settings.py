@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from groundmesh.addresses import default_port
 from groundmesh.models import DEFAULT_GENERATION_MODEL
 from groundmesh.server.settings import ServerSettings
 from groundmesh_generator.backends import BACKENDS
 from groundmesh_generator.backends.base import BackendOptions, EngineLogs
 from groundmesh_generator.core import GeneratorOptions
-
-PORT = 50053
 
 LEAST = {"max_output_tokens": 1, "context_tokens": 2, "kv_cache_gib": 0.01, "start_timeout_s": 1}
 
@@ -18,7 +17,7 @@ LEAST = {"max_output_tokens": 1, "context_tokens": 2, "kv_cache_gib": 0.01, "sta
 class GeneratorSettings(ServerSettings):
     """Groundmesh's generator: messages to streamed tokens."""
 
-    port: int = PORT
+    port: int = default_port("generator")
     """Port to listen on; 0 takes a free one and logs it."""
     model: str = DEFAULT_GENERATION_MODEL
     """Model: short name, folder or hub name."""

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from groundmesh.addresses import default_address, default_port
 from groundmesh.server.settings import ServerSettings
 from groundmesh_retriever.core import RetrieverOptions
 from groundmesh_retriever.stores import STORES
-
-PORT = 50052
 
 LEAST = {
     "store_timeout_s": 0.1,
@@ -23,11 +22,11 @@ LEAST = {
 class RetrieverSettings(ServerSettings):
     """Groundmesh's retriever: keeps documents and chunks; dense, full-text and hybrid search."""
 
-    port: int = PORT
+    port: int = default_port("retriever")
     """Port to listen on; 0 takes a free one and logs it."""
     store: str = "milvus"
     """Vector store."""
-    milvus_uri: str = "http://127.0.0.1:50055"
+    milvus_uri: str = f"http://{default_address('milvus')}"
     """Address of Milvus: a server, a cluster, or Milvus Lite's own process."""
     milvus_token: str = field(default="", repr=False)
     """Token of Milvus (USER:PASSWORD or a key); empty where it asks for none."""

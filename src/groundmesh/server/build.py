@@ -76,5 +76,6 @@ def add_introspection(
     """Register health, channelz, and reflection over these and the server's own services."""
     health_pb2_grpc.add_HealthServicer_to_server(readiness.health, server)
     channelz.add_channelz_servicer(server)
-    names = (*grpc_services, _MESH_SERVICE, health.SERVICE_NAME, _CHANNELZ_SERVICE)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    own = (_MESH_SERVICE, health.SERVICE_NAME, _CHANNELZ_SERVICE, reflection.SERVICE_NAME)
+    # A service without RPCs of its own has the health of MeshService, which is listed once.
+    reflection.enable_server_reflection(dict.fromkeys((*grpc_services, *own)), server)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundmesh.addresses import BASE_PORT, LOOPBACK
+from groundmesh.addresses import BASE_PORT, LOOPBACK, PORT_OFFSETS
 from groundmesh.cli.problems import Problem
 from groundmesh.cli.up.keeper import ServiceSpec
 from groundmesh.cli.up.probe import Question, answer_to, health_of
@@ -34,13 +34,17 @@ class Member:
     """
 
     name: str
-    port_offset: int
     module: str
     flags: tuple[str, ...]
     ready: Question
     """What it is asked to find out whether it is ready."""
     calls: tuple[str, ...] = ()
     stop_signal: signal.Signals = signal.SIGTERM
+
+    @property
+    def port_offset(self) -> int:
+        """Its port, counted from the gateway's."""
+        return PORT_OFFSETS[self.name]
 
 
 _COMMON = (
@@ -55,14 +59,12 @@ MESH = (
     # In the order of starting: vLLM takes longest, so it goes first.
     Member(
         name="generator",
-        port_offset=3,
         module="groundmesh_generator",
         flags=(*_COMMON, "--model={model}"),
         ready=health_of("groundmesh.v1.GeneratorService"),
     ),
     Member(
         name="milvus",
-        port_offset=5,
         module="milvus_lite",
         flags=("server", "--data-dir={data}/milvus", f"--host={LOOPBACK}", "--port={port}"),
         ready=answer_to("/milvus.proto.milvus.MilvusService/GetVersion"),
@@ -70,14 +72,12 @@ MESH = (
     ),
     Member(
         name="embedder",
-        port_offset=1,
         module="groundmesh_embedder",
         flags=(*_COMMON, "--model={embedding_model}"),
         ready=health_of("groundmesh.v1.EmbedderService"),
     ),
     Member(
         name="retriever",
-        port_offset=2,
         module="groundmesh_retriever",
         flags=(*_COMMON, "--milvus-uri=http://{milvus}", "--data={data}/retriever"),
         ready=health_of("groundmesh.v1.RetrieverService"),
@@ -85,14 +85,12 @@ MESH = (
     ),
     Member(
         name="trainer",
-        port_offset=4,
         module="groundmesh_trainer",
         flags=_COMMON,
         ready=health_of("groundmesh.v1.MeshService"),
     ),
     Member(
         name="gateway",
-        port_offset=0,
         module="groundmesh_gateway",
         flags=(
             *_COMMON,
