@@ -27,7 +27,8 @@ class RetrieverSettings(ServerSettings):
     store: str = "milvus"
     """Vector store."""
     milvus_uri: str = f"http://{default_address('milvus')}"
-    """Address of Milvus: a server, a cluster, or Milvus Lite's own process."""
+    """Address of Milvus: a server, a cluster, or Milvus Lite's own process. Milvus Lite takes one
+    retriever that writes: it does not guard itself against two."""
     milvus_token: str = field(default="", repr=False)
     """Token of Milvus (USER:PASSWORD or a key); empty where it asks for none."""
     data: Path = Path("data/retriever")

@@ -21,14 +21,12 @@ from groundmesh_retriever.stores.base import (
     ChunkWrite,
     Freshness,
     Hit,
-    IndexMissing,
     IndexSpec,
     StoredChunk,
     Vectors,
 )
+from groundmesh_retriever.stores.milvus_errors import NotLoaded, away, translated
 from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,8 +36,6 @@ _ROWS_A_CALL = 256
 _KEYS_A_CALL = 1_000
 _LOADS = 3
 """Seen right after a restart, with many searches at once: Milvus Lite loses the first load."""
-_COLLECTION_NOT_FOUND = 100
-_COLLECTION_NOT_LOADED = 101
 _CONSISTENCY = {
     Freshness.BOUNDED: "Bounded",
     Freshness.SESSION: "Session",
@@ -171,7 +167,7 @@ class MilvusStore:
     async def _call_loaded(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
         """Milvus Lite forgets at a restart what was loaded; many callers find out at once."""
         for _ in range(_LOADS):
-            with suppress(_NotLoaded):
+            with suppress(NotLoaded):
                 return await self._call(call)
             await self._load(index)
         raise Unavailable(
@@ -204,34 +200,13 @@ class MilvusStore:
             async with asyncio.timeout(timeout_s if left is None else min(timeout_s, left)):
                 yield
         except MilvusException as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         except TimeoutError as error:
             if left is not None and left < timeout_s:
                 raise DeadlineExceeded("the vector store took longer than the call may") from error
-            raise _away(error) from error
+            raise away(error) from error
         except (grpc.RpcError, OSError) as error:
-            raise _away(error) from error
-
-
-class _NotLoaded(Exception):
-    """The collection is there, but not in memory."""
-
-
-def _translated(error: MilvusException) -> Exception:
-    if error.code == _COLLECTION_NOT_FOUND:
-        return IndexMissing(error.message)
-    if error.code == _COLLECTION_NOT_LOADED:
-        return _NotLoaded(error.message)
-    return _away(error)
-
-
-def _away(error: Exception) -> Unavailable:
-    # Requests are checked before they come here, so what Milvus refuses is its state, not ours;
-    # its codes don't tell the two apart.
-    log.warning("milvus: %s: %s", type(error).__name__, error)
-    return Unavailable(
-        "the vector store does not answer", reason=Reason.STORE_UNAVAILABLE, retry_after_s=1.0
-    )
+            raise away(error) from error
 
 
 def _create_collection(address: dict[str, Any], spec: IndexSpec) -> None:
