@@ -129,19 +129,42 @@ def stop(up: "subprocess.Popen[str]") -> None:
         up.kill()
 
 
+class Laps:
+    """What each part of the demo took."""
+
+    def __init__(self) -> None:
+        """The first part begins now."""
+        self._began = self._since = time.monotonic()
+        self._took: list[str] = []
+
+    def done(self, part: str) -> None:
+        """A part is over, the next one begins."""
+        now = time.monotonic()
+        self._took.append(f"{now - self._since:.0f} s {part}")
+        self._since = now
+
+    def __str__(self) -> str:
+        """The whole, and its parts."""
+        return f"{self._since - self._began:.0f} s: {', '.join(self._took)}"
+
+
 def main() -> None:
-    """Run the demo and say how long it took."""
-    began = time.monotonic()
+    """Run the demo and say how long each part took."""
+    laps = Laps()
     say("starting the mesh: five services and a store, each a process of its own")
     with mesh():
+        laps.done("to start")
         groundmesh("status")
         say("ingesting Python's reference, package descriptions, our docs; known ones are skipped")
         write_documents(DATA / "documents")
         groundmesh("ingest", (DATA / "documents").relative_to(ROOT), "--collection", COLLECTION)
+        laps.done("to ingest")
         say("asking")
         for question in QUESTIONS:
             groundmesh("ask", question, *ASK)
-    say(f"done in {time.monotonic() - began:.0f} s, most of it the start of vLLM")
+        laps.done("to ask")
+    laps.done("to stop")
+    say(f"done in {laps}")
     print("SmolLM2 is there to show the machinery; `groundmesh up --model` takes larger ones.")
 
 

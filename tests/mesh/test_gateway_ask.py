@@ -22,7 +22,7 @@ from groundmesh.errors import (
 from groundmesh.prompting import CONSTANT_MESSAGES
 from groundmesh.testing import running
 from groundmesh.v1 import common_pb2, embedder_pb2, gateway_pb2, generator_pb2, retriever_pb2
-from groundmesh_gateway.ask import NO_ANSWER
+from groundmesh_gateway.ask import NO_ANSWER, NOTHING_FOUND
 from groundmesh_generator.backends.base import EngineLoad
 from tests.fakes.leaves import chunk
 from tests.fakes.paced_generator import ANSWER, PacedBackend, paced_generator
@@ -144,14 +144,16 @@ async def test_sparse_search_needs_no_embedder() -> None:
     assert gateway_pb2.STAGE_EMBED not in stages
 
 
-@pytest.mark.parametrize("found", [[], [chunk("Far away.", cosine=0.1)]])
-async def test_without_evidence_the_model_is_not_asked(found: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("found", "said"), [([], NOTHING_FOUND), ([chunk("Far away.", cosine=0.1)], NO_ANSWER)]
+)
+async def test_without_evidence_the_model_is_not_asked(found: list[Any], said: str) -> None:
     async with gateway_mesh(min_score=0.2) as mesh:
         mesh.retriever.chunks = found
         events = await mesh.ask()
     assert kinds(events) == ["sources", "delta", "final"]
     assert not events[0].sources.sources
-    assert text_of(events) == NO_ANSWER
+    assert text_of(events) == said
     assert (events[-1].final.abstained, events[-1].final.model) == (True, "")
     assert not mesh.generator.jobs[1:]  # the first is its warm-up
 

@@ -27,7 +27,9 @@ from groundmesh_gateway.citations import Citation, CitationChecker, SentPassage,
 from groundmesh_gateway.stages import Stage, Stopwatch
 
 NO_ANSWER = "I found nothing in these documents that answers the question."
-"""What is said instead of an answer when there is no evidence for one."""
+"""What is said instead of an answer when what was found is no evidence for one."""
+NOTHING_FOUND = "I found no passage in these documents for this question."
+"""What is said when there was not even that."""
 
 _QUERY_CUT = (
     "the question is longer than the embedding model reads; only its beginning was searched for"
@@ -43,8 +45,9 @@ F = TypeVar("F")
 class AskOptions:
     """How questions are answered."""
 
-    answer_tokens: int = 512
-    """Most tokens of an answer for which the question sets no bound."""
+    answer_tokens: int = 256
+    """Most tokens of an answer for which the question sets no bound. What a few passages have to
+    say takes fewer; a small model that has said it goes on to the bound all the same."""
     min_score: float = 0.0
     """Nearness that the best passage must have, else the model is not asked; 0: no bound."""
 
@@ -100,7 +103,7 @@ class Ask(Generic[V, F]):
         found = await find(self.mesh, self.watch)
         if not self._is_evidence(found):
             yield SourcesChosen(())
-            yield TextDelta(NO_ANSWER)
+            yield TextDelta(NO_ANSWER if found.passages else NOTHING_FOUND)
             yield Answered(
                 abstained=True,
                 model="",

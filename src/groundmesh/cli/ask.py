@@ -98,7 +98,7 @@ def _print_sources(sources: tuple[Source, ...], cited: set[int]) -> None:
 def _print_final(final: Final) -> None:
     out = console()
     if final.abstained:
-        out.print("\nNo passage was good enough, so the model was not asked to guess.")
+        out.print("\nThe model was not asked: it could only have guessed.")
     stages = " · ".join(
         f"{stage.replace('_', ' ')} {milliseconds_text(took)}"
         for stage, took in final.timings_ms.items()

@@ -10,7 +10,14 @@ import pytest
 
 from groundmesh.errors import InvalidArgument, Unavailable
 from groundmesh.prompting import Message, Passage, Reserved
-from groundmesh_gateway.ask import NO_ANSWER, Answered, Ask, AskOptions, SourcesChosen
+from groundmesh_gateway.ask import (
+    NO_ANSWER,
+    NOTHING_FOUND,
+    Answered,
+    Ask,
+    AskOptions,
+    SourcesChosen,
+)
 from groundmesh_gateway.ask_ports import (
     Done,
     Embedded,
@@ -120,7 +127,8 @@ async def test_when_it_abstains(
     mesh = FakeMesh(found=[passage(cosine=cosine) for cosine in cosines])
     events, last = await answered(mesh, min_score=min_score)
     assert last.abstained == abstains
-    assert (TextDelta(NO_ANSWER) in events) == abstains
+    said = NO_ANSWER if cosines else NOTHING_FOUND
+    assert (TextDelta(said) in events) == abstains
     assert bool(mesh.messages) != abstains
 
 
