@@ -1,55 +1,24 @@
-"""A question through the gateway: events, citations, refusals, and what is wrong behind it."""
+"""A question through the gateway: events, citations, and what is asked of the leaves."""
 
-import asyncio
-import socket
-import time
 from typing import Any
 
 import pytest
 
-from groundmesh.channel import translated
-from groundmesh.errors import (
-    DeadlineExceeded,
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-    Reason,
-    ResourceExhausted,
-    Unavailable,
-    Unimplemented,
-)
 from groundmesh.prompting import CONSTANT_MESSAGES
-from groundmesh.testing import running
 from groundmesh.v1 import common_pb2, embedder_pb2, gateway_pb2, generator_pb2, retriever_pb2
 from groundmesh_gateway.ask import NO_ANSWER, NOTHING_FOUND
-from groundmesh_generator.backends.base import EngineLoad
 from tests.fakes.leaves import chunk
-from tests.fakes.paced_generator import ANSWER, PacedBackend, paced_generator
+from tests.fakes.paced_generator import ANSWER, PacedBackend
 from tests.mesh.gateway_mesh import (
     COLLECTION,
     NOWHERE,
-    ask_request,
     gateway_mesh,
     text_of,
 )
-from tests.waiting import until
 
 
 def kinds(events: list[gateway_pb2.AskResponse]) -> list[str | None]:
     return [event.WhichOneof("event") for event in events]
-
-
-async def until_first_delta(call: Any) -> None:
-    async for event in call:
-        if event.HasField("delta"):
-            return
-
-
-async def rest_of(call: Any) -> None:
-    with translated("gateway"):
-        async for _ in call:
-            pass
 
 
 async def test_sources_come_first_and_final_last() -> None:
@@ -183,224 +152,6 @@ async def test_passages_are_packed_into_the_window() -> None:
     assert citation.end_byte < long.chunk.end_byte
 
 
-async def test_a_question_without_room_for_passages_is_refused() -> None:
-    async with gateway_mesh(generator=PacedBackend(context_tokens=300)) as mesh:
-        with pytest.raises(InvalidArgument) as refused:
-            await mesh.ask("why " * 2000)
-    assert refused.value.reason is Reason.INPUT_TOO_LONG
-    assert refused.value.fields[0].field == "question"
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"collections": []}, "collections"),
-        ({"collections": [COLLECTION] * 2}, "collections"),
-        ({"collections": ["docs"]}, "collections[0]"),
-        ({"question": ""}, "question"),
-        ({"question": " \n"}, "question"),
-        ({"question": "é" * 5000}, "question"),
-        ({"model": "m" * 2000}, "model"),
-        ({"priority": 9}, "priority"),
-        ({"retrieval": gateway_pb2.RetrievalOptions(limit=-1)}, "retrieval.limit"),
-        ({"retrieval": gateway_pb2.RetrievalOptions(limit=1001)}, "retrieval.limit"),
-        (
-            {"retrieval": gateway_pb2.RetrievalOptions(max_chunks_per_document=-1)},
-            "retrieval.max_chunks_per_document",
-        ),
-        ({"retrieval": {"mode": 9}}, "retrieval.mode"),
-        ({"retrieval": {"consistency": 9}}, "retrieval.consistency"),
-        ({"sampling": {"temperature": 3}}, "sampling.temperature"),
-        ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
-        ({"sampling": {"top_p": 0}}, "sampling.top_p"),
-        ({"sampling": {"max_tokens": 0}}, "sampling.max_tokens"),
-        ({"sampling": {"top_k": -1}}, "sampling.top_k"),
-        ({"sampling": {"stop": [""]}}, "sampling.stop[0]"),
-        ({"sampling": {"stop": ["x"] * 17}}, "sampling.stop"),
-        ({"sampling": {"n": 0}}, "sampling.n"),
-    ],
-)
-async def test_bad_fields_are_named(fields: dict[str, Any], field: str) -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(InvalidArgument) as refused:
-            await mesh.ask(**fields)
-        assert not mesh.embedder.requests
-    assert [each.field for each in refused.value.fields] == [field]
-
-
-async def test_all_bad_fields_are_named_at_once() -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(InvalidArgument) as refused:
-            await mesh.ask("", collections=[], retrieval={"limit": -1})
-    assert [each.field for each in refused.value.fields] == [
-        "collections",
-        "question",
-        "retrieval.limit",
-    ]
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"history": [{"role": generator_pb2.ROLE_USER, "content": "Hi"}]},
-        {"retrieval": {"rerank": True}},
-        {"sampling": {"n": 2}},
-        {"sampling": {"logprobs": 1}},
-        {"sampling": {"structured_output": {"regex": "a"}}},
-    ],
-)
-async def test_what_is_not_built_says_so(fields: dict[str, Any]) -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(Unimplemented) as refused:
-            await mesh.ask(**fields)
-    assert refused.value.reason is Reason.NOT_BUILT_YET
-
-
-async def test_another_tenant_is_refused() -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(PermissionDenied) as refused:
-            await mesh.ask(collections=["tenants/other/collections/docs"])
-    assert refused.value.reason is Reason.TENANT_MISMATCH
-
-
-async def test_errors_of_the_leaves_pass_through() -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(NotFound) as unknown_model:
-            await mesh.ask(model="other")
-        mesh.retriever.raises = FailedPrecondition("two models", reason=Reason.MODEL_MISMATCH)
-        with pytest.raises(FailedPrecondition) as mismatch:
-            await mesh.ask()
-        mesh.retriever.raises = InvalidArgument.of_field("filter.comparison.field", "is bad")
-        with pytest.raises(InvalidArgument) as bad_filter:
-            await mesh.ask()
-        mesh.embedder.raises = ResourceExhausted("the queue is full", retry_after_s=2.5)
-        with pytest.raises(ResourceExhausted) as busy:
-            await mesh.ask()
-    assert unknown_model.value.reason is Reason.MODEL_NOT_FOUND
-    assert mismatch.value.reason is Reason.MODEL_MISMATCH
-    assert bad_filter.value.fields[0].field == "retrieval.filter.comparison.field"
-    assert busy.value.message == "embedder: the queue is full"
-    assert (busy.value.reason, busy.value.retry_after_s) == (Reason.OVERLOADED, 2.5)
-    assert busy.value.metadata["service"] == "embedder"
-
-
-@pytest.mark.parametrize("away", ["embedder", "retriever", "generator"])
-async def test_a_service_that_is_away_is_named_at_once(away: str) -> None:
-    async with gateway_mesh(addresses={away: NOWHERE}) as mesh:
-        began = time.monotonic()
-        with pytest.raises(Unavailable) as failed:
-            await mesh.ask()
-    assert time.monotonic() - began < 5
-    assert failed.value.reason is Reason.SERVICE_UNREACHABLE
-    assert failed.value.message.startswith(f"the {away} at {NOWHERE} can't be reached; see that")
-
-
-async def test_a_service_that_came_back_is_used_at_once() -> None:
-    async with gateway_mesh() as mesh:
-        await mesh.ask()
-        port = await mesh.stop("generator")
-        with pytest.raises(Unavailable):
-            await mesh.ask()
-        async with running(paced_generator(PacedBackend(repeat=False)), port=port):
-            began = time.monotonic()
-            while True:  # what `groundmesh ask` run again and again would see
-                try:
-                    await mesh.ask()
-                    break
-                except Unavailable:
-                    await asyncio.sleep(0.05)
-            assert time.monotonic() - began < 10
-
-
-async def test_a_generator_that_dies_in_the_middle() -> None:
-    backend = PacedBackend(token_s=0.05)
-    async with gateway_mesh(generator=backend) as mesh:
-        call = mesh.stub.Ask(ask_request(), timeout=20)
-        await until_first_delta(call)
-        backend.die()
-        with pytest.raises(Unavailable) as failed:
-            await rest_of(call)
-    assert failed.value.reason is Reason.ENGINE_DEAD
-    assert failed.value.message == "generator: the engine died"
-
-
-async def test_a_connection_that_breaks_in_the_middle() -> None:
-    async with gateway_mesh(generator=PacedBackend(token_s=0.05)) as mesh:
-        call = mesh.stub.Ask(ask_request(), timeout=20)
-        await until_first_delta(call)
-        await mesh.servers["generator"]._server.stop(None)
-        with pytest.raises(Unavailable) as failed:
-            await rest_of(call)
-    assert failed.value.reason is Reason.SERVICE_UNREACHABLE
-    assert "generator" in failed.value.message
-    assert "Socket" not in failed.value.message
-
-
-async def test_a_deadline_ends_the_work_everywhere() -> None:
-    backend = PacedBackend(token_s=0.05)
-    async with gateway_mesh(generator=backend) as mesh:
-        with pytest.raises(DeadlineExceeded):
-            await mesh.ask(timeout=0.5)
-        await until(lambda: backend.load.running == 0)
-        mesh.retriever.open.clear()
-        with pytest.raises(DeadlineExceeded):
-            await mesh.ask(timeout=0.3)
-        mesh.retriever.open.set()
-
-
-async def test_a_caller_that_leaves_frees_the_generator_at_once() -> None:
-    backend = PacedBackend(token_s=0.05)
-    async with gateway_mesh(generator=backend) as mesh:
-        call = mesh.stub.Ask(ask_request(), timeout=20)
-        await until_first_delta(call)
-        assert backend.load.running == 1
-        call.cancel()
-        began = time.monotonic()
-        await until(lambda: backend.load.running == 0)
-        assert time.monotonic() - began < 3
-
-
-async def test_two_hundred_at_once_with_half_cancelled_leave_nothing() -> None:
-    backend = PacedBackend(token_s=0.01, repeat=False, max_running=16)
-    async with gateway_mesh(
-        generator=backend, max_concurrent_calls=64, max_queued_calls=256
-    ) as mesh:
-        await mesh.ask()  # from now on the health of every leaf is watched
-        tasks_before = len(asyncio.all_tasks())
-        results = await asyncio.gather(
-            *(_ask_or_leave(mesh.stub, number) for number in range(200)), return_exceptions=True
-        )
-        assert [result for result in results if isinstance(result, BaseException)] == []
-        assert results.count("answered") == 100
-        await until(lambda: backend.load == EngineLoad(0, 0))
-        await until(lambda: len(asyncio.all_tasks()) <= tasks_before)
-
-
-async def _ask_or_leave(stub: Any, number: int) -> str:
-    call = stub.Ask(ask_request(f"Question {number}?"), timeout=60)
-    if number % 2:
-        await asyncio.sleep(number * 0.003)
-        call.cancel()
-        return "left"
-    events = [event async for event in call]
-    assert events[-1].HasField("final")
-    return "answered"
-
-
-async def test_another_model_after_a_restart_is_noticed() -> None:
-    async with gateway_mesh() as mesh:
-        await mesh.ask()
-        port = await mesh.stop("generator")
-        with pytest.raises(Unavailable):
-            await mesh.ask()
-        small = PacedBackend(repeat=False, context_tokens=64)
-        async with running(paced_generator(small), port=port):
-            await asyncio.sleep(2.5)  # reconnected
-            with pytest.raises(InvalidArgument) as refused:
-                await mesh.ask()
-    assert "(64)" in refused.value.message
-
-
 async def test_search_gives_chunks_and_times() -> None:
     async with gateway_mesh() as mesh:
         request = gateway_pb2.GatewayServiceSearchRequest(collections=[COLLECTION], query="sour")
@@ -413,37 +164,3 @@ async def test_search_gives_chunks_and_times() -> None:
         gateway_pb2.STAGE_SEARCH,
         gateway_pb2.STAGE_TOTAL,
     ]
-
-
-async def test_the_other_role_is_named() -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(Unimplemented, match="role ingest"):
-            await rest_of(mesh.stub.Ingest(iter([])))
-
-
-async def test_peers_are_told_whether_they_can_be_reached() -> None:
-    async with gateway_mesh(addresses={"retriever": NOWHERE}) as mesh:
-        began = time.monotonic()
-        info = await mesh.server_info()
-        assert time.monotonic() - began < 5
-    peers = {peer.service: peer for peer in info.peers}
-    assert list(peers) == ["embedder", "retriever", "generator", "trainer"]
-    assert peers["embedder"].server.ready
-    assert (peers["embedder"].address, peers["embedder"].error) == (
-        mesh.servers["embedder"].address,
-        "",
-    )
-    assert not peers["retriever"].HasField("server")
-    assert "can't be reached" in peers["retriever"].error
-    assert list(peers["generator"].server.models) == ["paced"]
-
-
-async def test_a_peer_that_hangs_costs_a_second_at_most() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and says nothing
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        async with gateway_mesh(addresses={"embedder": address}) as mesh:
-            began = time.monotonic()
-            info = await mesh.server_info()
-            assert time.monotonic() - began < 5
-    assert info.peers[0].error
-    assert info.peers[1].server.ready
