@@ -30,7 +30,7 @@ from groundmesh.v1 import (
     mesh_pb2,
     retriever_pb2,
 )
-from tests.mesh.echo import Echo, FakeEngine, call
+from tests.mesh.echo import NAME, Echo, FakeEngine, call
 
 _FILES = (
     collection_pb2,
@@ -152,10 +152,15 @@ async def test_what_one_hop_has_retried_the_next_one_does_not() -> None:
 # ----------------------------------------------------------------------------------- outages
 
 
-async def test_calls_to_a_server_that_is_away_fail_at_once_and_find_it_again() -> None:
+@pytest.mark.parametrize("health_service", [None, NAME])
+async def test_calls_to_a_server_that_is_away_fail_at_once_and_find_it_again(
+    health_service: str | None,
+) -> None:
     async with running(Echo().service()) as server:
         address = server.address
-    async with open_channel(address) as channel:
+    async with open_channel(
+        address, options=ChannelOptions(health_service=health_service)
+    ) as channel:
         with pytest.raises(Unavailable) as caught, translated("echo"):
             await call(channel, "Unary", "x")
         assert caught.value.reason is Reason.SERVICE_UNREACHABLE
