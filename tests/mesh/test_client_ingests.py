@@ -130,6 +130,13 @@ async def test_a_file_that_breaks_off_is_given_up_alone(mesh: Client, memory: Me
     assert sorted(memory.texts.values()) == [b"one", b"two"]
 
 
+async def test_only_what_was_given_up_is_told_so(mesh: Client) -> None:
+    uploads = [Upload("a:1", b"one"), Torn("a:1", b"")]
+    events = [event async for event in mesh.ingest(uploads, collection="docs")]
+    outcomes = [event.outcome for event in events if isinstance(event, DocumentIngested)]
+    assert outcomes == [Outcome.INDEXED, Outcome.FAILED]
+
+
 async def test_nothing_to_send_is_nothing_sent(mesh: Client) -> None:
     events = [event async for event in mesh.ingest([], collection="docs")]
     assert not documents(events)

@@ -11,11 +11,11 @@ class GatewayCore:
     """Ready as soon as its own parts are: a service behind it that is away fails calls, not it."""
 
     def __init__(
-        self, *, ingest: IngestEngine | None, close_connections: Callable[[], Awaitable[object]]
+        self, *, ingest: IngestEngine | None, close: Callable[[], Awaitable[object]]
     ) -> None:
         """Without ``ingest`` it takes no documents, and starts no process."""
         self._ingest = ingest
-        self._close_connections = close_connections
+        self._close = close
 
     async def start(self) -> None:
         """Have every part do something real."""
@@ -31,7 +31,7 @@ class GatewayCore:
         """End what was started."""
         if self._ingest is not None:
             await self._ingest.stop()
-        await self._close_connections()
+        await self._close()
 
     def describe(self) -> EngineInfo:
         """Present load."""

@@ -51,7 +51,7 @@ def gateway_service(settings: GatewaySettings) -> Service:
 
     return Service(
         name="gateway",
-        engine=GatewayCore(ingest=engine, close_connections=close),
+        engine=GatewayCore(ingest=engine, close=close),
         register=register,
         grpc_services=(SERVICE, *FORWARDED),
         peers=downstreams.describe,

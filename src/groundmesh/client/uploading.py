@@ -12,7 +12,7 @@ import grpc.aio
 from groundmesh.client import from_wire, to_wire
 from groundmesh.client.connection import Connection
 from groundmesh.client.ingestion import DocumentIngested, IngestEvent, Outcome, Upload
-from groundmesh.errors import DeadlineExceeded, InvalidArgument
+from groundmesh.errors import DeadlineExceeded, InvalidArgument, Reason
 from groundmesh.first_status import FirstStatus
 from groundmesh.v1 import gateway_pb2
 from groundmesh.v1.gateway_pb2 import IngestBegin, IngestRequest
@@ -45,7 +45,8 @@ class Sender:
 
     def explained(self, event: DocumentIngested) -> DocumentIngested:
         """The event; of a document that was given up on this side, with the reason why."""
-        return self._abandoned.pop(event.uri, event)
+        given_up = event.error is not None and event.error.reason is Reason.CALLER_GONE
+        return self._abandoned.pop(event.uri, event) if given_up else event
 
     async def requests(self) -> AsyncIterator[IngestRequest]:
         """Every message of the stream."""
