@@ -89,15 +89,18 @@ class Bench:
         return self.service.engine.describe().load[name]
 
     async def ingest(
-        self, *documents: list[IngestRequest], first: IngestRequest | None = None
+        self,
+        *documents: list[IngestRequest],
+        first: IngestRequest | None = None,
+        events: Events | None = None,
     ) -> Events:
-        """Send documents and collect the events until the stream ends."""
+        """Send documents and collect the events, in ``events`` as they come."""
         messages = [first or begin(), *(message for each in documents for message in each)]
-        return await self.send(messages)
+        return await self.send(messages, events)
 
-    async def send(self, messages: Iterable[IngestRequest]) -> Events:
+    async def send(self, messages: Iterable[IngestRequest], events: Events | None = None) -> Events:
         """Send any messages."""
-        events = Events()
+        events = events or Events()
         call = self.stub.Ingest(iter(messages))
         with translated("gateway"), FirstStatus(call):
             async for response in call:

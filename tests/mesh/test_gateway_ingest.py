@@ -79,7 +79,9 @@ async def test_the_embedder_is_asked_in_bulk_strictly_and_in_full_calls(bench: B
     bench.embedder.open.clear()
     texts = [document(f"{number}.txt", f"text {number}".encode()) for number in range(60)]
     ingesting = asyncio.create_task(bench.ingest(*texts))
-    await asyncio.sleep(1)
+    await until(lambda: len(bench.retriever.lookups) == len(texts), within_s=60)
+    await until(lambda: not bench.load("parse_documents_waiting"), within_s=60)
+    await until(lambda: not bench.load("parse_workers_busy"))
     bench.embedder.open.set()
     assert len((await ingesting).documents) == 60
     for request in bench.embedder.requests:
@@ -282,16 +284,18 @@ async def test_too_large_a_document_is_refused_and_read_over() -> None:
 
 async def test_progress_is_told_while_it_goes_on(bench: Bench) -> None:
     bench.embedder.open.clear()
-    ingesting = asyncio.create_task(bench.ingest(document("a.txt"), document("b.md", LONG)))
-    await asyncio.sleep(2.5)
+    events, documents = Events(), [document("a.txt"), document("b.md", LONG)]
+    ingesting = asyncio.create_task(bench.ingest(*documents, events=events))
+    read = len(LONG) + len(b"Some text.")
+    await until(lambda: [each.bytes for each in events.progress].count(read) >= 2)
     bench.embedder.open.set()
-    progress = (await ingesting).progress
-    assert len(progress) >= 3
-    assert [each.documents_done for each in progress[:2]] == [0, 0]
-    assert progress[0].bytes == progress[-1].bytes == len(LONG) + len(b"Some text.")
-    assert progress[-1].documents_done == 2
-    assert progress[-1].elapsed.ToMilliseconds() >= 2500
-    assert progress[-1].chunks == bench.retriever.chunks
+    *before, last = (await ingesting).progress
+    assert {each.documents_done for each in before[:2]} == {0}
+    assert (last.documents_done, last.bytes) == (2, read)
+    assert last.chunks == bench.retriever.chunks
+    elapsed = [each.elapsed.ToMilliseconds() for each in (*before, last)]
+    assert elapsed == sorted(elapsed)
+    assert last.elapsed.ToMilliseconds() >= 2000  # it is told once a second
 
 
 async def test_what_the_store_says_of_a_document_is_told(bench: Bench) -> None:
