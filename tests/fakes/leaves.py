@@ -1,6 +1,8 @@
 """A fake embedder and a fake retriever: they give what a test sets, and remember what they saw."""
 
 import asyncio
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +11,9 @@ import grpc.aio
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from groundmesh.errors import MeshError
+from groundmesh.errors import FailedPrecondition, MeshError, Reason
 from groundmesh.identity import Principal, current_principal
+from groundmesh.names import document_id
 from groundmesh.server.app import Service
 from groundmesh.v1 import (
     collection_pb2,
@@ -62,9 +65,20 @@ class FakeLeaf:
 
 @dataclass
 class FakeEmbedder(FakeLeaf):
-    """Embeds everything as the same vector."""
+    """Embeds everything as the same vector; reranks where a test says how."""
 
     truncated: bool = False
+    score: Callable[[str], float] | None = None
+    """The cross-encoder's score of a passage; None: there is no cross-encoder."""
+    fails_to_rerank: MeshError | None = None
+    reranking: asyncio.Event = field(default_factory=asyncio.Event)
+    """While cleared, Rerank waits."""
+    waiting: int = 0
+    """Calls of Rerank that wait."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.reranking.set()
 
     async def Embed(
         self, request: embedder_pb2.EmbedRequest, context: Context
@@ -77,6 +91,24 @@ class FakeEmbedder(FakeLeaf):
                 data=bytes(16), rows=1, dimension=4, dtype=common_pb2.VECTOR_DTYPE_F32
             ),
             items=[embedder_pb2.EmbeddedItem(tokens=5, truncated=self.truncated)],
+        )
+
+    async def Rerank(
+        self, request: embedder_pb2.RerankRequest, context: Context
+    ) -> embedder_pb2.RerankResponse:
+        await self.seen(request, context)
+        if self.fails_to_rerank is not None:
+            raise self.fails_to_rerank
+        if self.score is None:
+            raise FailedPrecondition("no reranker", reason=Reason.RERANKER_NOT_CONFIGURED)
+        self.waiting += 1
+        try:
+            await self.reranking.wait()
+        finally:
+            self.waiting -= 1
+        scores = map(self.score, request.passages)
+        return embedder_pb2.RerankResponse(
+            items=[embedder_pb2.RerankedItem(score=score) for score in scores]
         )
 
     async def ListModels(
@@ -102,10 +134,16 @@ class FakeEmbedder(FakeLeaf):
 
 @dataclass
 class FakeRetriever(FakeLeaf):
-    """Finds the chunks that it was given, and answers every other call with an empty message."""
+    """Finds the chunks that it was given and reads texts; other calls get an empty message."""
 
     chunks: list[retriever_pb2.ScoredChunk] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
+    vectors: list[list[float]] = field(default_factory=list)
+    """Of the chunks; without any, it gives none when asked for them."""
+    texts: dict[str, bytes] = field(default_factory=dict)
+    """Of documents, by name."""
+    fails_to_read: MeshError | None = None
+    """What reading of texts ends with."""
 
     async def Search(
         self, request: retriever_pb2.SearchRequest, context: Context
@@ -115,6 +153,7 @@ class FakeRetriever(FakeLeaf):
             chunks=self.chunks[: request.limit],
             mode=request.mode or retriever_pb2.SEARCH_MODE_HYBRID,
             degraded=self.degraded,
+            vectors=packed(self.vectors[: request.limit]) if request.with_vectors else None,
         )
 
     def service(self) -> Service:
@@ -138,12 +177,22 @@ class FakeRetriever(FakeLeaf):
             ),
         )
 
+    def _text(
+        self, request: document_pb2.GetDocumentTextRequest
+    ) -> document_pb2.GetDocumentTextResponse:
+        if self.fails_to_read is not None:
+            raise self.fails_to_read
+        text = self.texts.get(request.name, b"")[request.start_byte : request.end_byte]
+        return document_pb2.GetDocumentTextResponse(text=text)
+
     def _empty(self, method: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         request_type = GetMessageClass(method.input_type)
         response_type = GetMessageClass(method.output_type)
 
         async def answer(request: Message, context: Context) -> Message:
             await self.seen(request, context)
+            if isinstance(request, document_pb2.GetDocumentTextRequest):
+                return self._text(request)
             return response_type()
 
         return grpc.unary_unary_rpc_method_handler(
@@ -153,13 +202,33 @@ class FakeRetriever(FakeLeaf):
         )
 
 
+def packed(vectors: list[list[float]]) -> common_pb2.Vectors | None:
+    """Vectors as they travel."""
+    if not vectors:
+        return None
+    return common_pb2.Vectors(
+        data=b"".join(struct.pack(f"<{len(vector)}f", *vector) for vector in vectors),
+        rows=len(vectors),
+        dimension=len(vectors[0]),
+        dtype=common_pb2.VECTOR_DTYPE_F32,
+    )
+
+
 def chunk(
-    text: str, *, uri: str = "file:///guide.md", start_byte: int = 0, cosine: float | None = 0.8
+    text: str,
+    *,
+    uri: str = "file:///guide.md",
+    start_byte: int = 0,
+    cosine: float | None = 0.8,
+    ordinal: int = 0,
 ) -> retriever_pb2.ScoredChunk:
     """A chunk as a search gives it."""
     return retriever_pb2.ScoredChunk(
         chunk=document_pb2.Chunk(
             chunk_id=f"chunk-{start_byte}",
+            document=f"tenants/default/collections/docs/documents/{document_id(uri)}",
+            ordinal=ordinal,
+            tokens=9,
             text=text,
             start_byte=start_byte,
             end_byte=start_byte + len(text.encode()),

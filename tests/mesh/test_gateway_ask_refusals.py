@@ -36,6 +36,16 @@ async def test_a_question_without_room_for_passages_is_refused() -> None:
         ({"collections": []}, "collections"),
         ({"collections": [COLLECTION] * 2}, "collections"),
         ({"collections": ["docs"]}, "collections[0]"),
+        ({"collections": [f"{COLLECTION}{n}" for n in range(101)]}, "collections"),
+        ({"retrieval": {"fusion": {"ranks": {"constant": -1}}}}, "retrieval.fusion.ranks.constant"),
+        (
+            {"retrieval": {"fusion": {"weights": {"dense_weight": 1.5}}}},
+            "retrieval.fusion.weights.dense_weight",
+        ),
+        (
+            {"retrieval": {"diversity": {"relevance_weight": float("nan")}}},
+            "retrieval.diversity.relevance_weight",
+        ),
         ({"question": ""}, "question"),
         ({"question": " \n"}, "question"),
         ({"question": "é" * 5000}, "question"),
@@ -82,7 +92,6 @@ async def test_all_bad_fields_are_named_at_once() -> None:
     "fields",
     [
         {"history": [{"role": generator_pb2.ROLE_USER, "content": "Hi"}]},
-        {"retrieval": {"rerank": True}},
         {"sampling": {"n": 2}},
         {"sampling": {"logprobs": 1}},
         {"sampling": {"structured_output": {"regex": "a"}}},

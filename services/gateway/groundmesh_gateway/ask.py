@@ -14,16 +14,9 @@ from groundmesh.prompting import (
     TokenBudget,
     build_prompt,
 )
-from groundmesh_gateway.ask_ports import (
-    Asking,
-    Done,
-    Embedded,
-    Finding,
-    Found,
-    Piece,
-    Started,
-)
+from groundmesh_gateway.ask_ports import Asking, Done, Piece, Started
 from groundmesh_gateway.citations import Citation, CitationChecker, SentPassage, TextDelta
+from groundmesh_gateway.finding import Finder, FindOptions, Found, FoundPassage
 from groundmesh_gateway.stages import Stage, Stopwatch
 
 NO_ANSWER = "I found nothing in these documents that answers the question."
@@ -31,9 +24,6 @@ NO_ANSWER = "I found nothing in these documents that answers the question."
 NOTHING_FOUND = "I found no passage in these documents for this question."
 """What is said when there was not even that."""
 
-_QUERY_CUT = (
-    "the question is longer than the embedding model reads; only its beginning was searched for"
-)
 _LONG_TEXT = 20_000
 """Characters whose counting takes tens of milliseconds, which the event loop shall not wait for."""
 
@@ -50,13 +40,15 @@ class AskOptions:
     say takes fewer; a small model that has said it goes on to the bound all the same."""
     min_score: float = 0.0
     """Nearness that the best passage must have, else the model is not asked; 0: no bound."""
+    finding: FindOptions = field(default_factory=FindOptions)
+    """How passages are found."""
 
 
 @dataclass(frozen=True)
 class SourcesChosen:
-    """The passages that the model is given, by their place in what was found."""
+    """The passages that the model is given: what was found of each, and what the prompt has."""
 
-    passages: tuple[PackedPassage, ...]
+    passages: tuple[tuple[FoundPassage, PackedPassage], ...]
 
 
 @dataclass(frozen=True)
@@ -69,19 +61,6 @@ class Answered(Generic[F]):
     seconds: Mapping[Stage, float]
     removed_citations: int
     degraded: tuple[str, ...]
-
-
-async def find(mesh: Finding[V], watch: Stopwatch) -> Found:
-    """Embed the query, if that is wanted, and search."""
-    embedded: Embedded[V] | None = None
-    if mesh.wants_vector:
-        watch.enter(Stage.EMBED)
-        embedded = await mesh.embed()
-    watch.enter(Stage.SEARCH)
-    found = await mesh.search(embedded.vector if embedded else None)
-    if embedded and embedded.truncated:
-        return Found(found.passages, (_QUERY_CUT, *found.degraded))
-    return found
 
 
 AskEvent = SourcesChosen | TextDelta | Citation | Answered[F]
@@ -100,7 +79,7 @@ class Ask(Generic[V, F]):
 
     async def answer(self) -> AsyncGenerator[AskEvent[F], None]:
         """``SourcesChosen``, text and citations as they are made, ``Answered``."""
-        found = await find(self.mesh, self.watch)
+        found = await Finder(self.mesh, self.options.finding, self.watch).find()
         if not self._is_evidence(found):
             yield SourcesChosen(())
             yield TextDelta(NO_ANSWER if found.passages else NOTHING_FOUND)
@@ -115,7 +94,8 @@ class Ask(Generic[V, F]):
             return
         self.watch.enter(Stage.PROMPT)
         prompt, max_tokens = await self._prompt(found)
-        yield SourcesChosen(prompt.passages)
+        sources = tuple((found.passages[each.index], each) for each in prompt.passages)
+        yield SourcesChosen(sources)
         async with aclosing(self._generate(prompt, max_tokens, found)) as events:
             async for event in events:
                 yield event

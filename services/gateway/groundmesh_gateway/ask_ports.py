@@ -4,36 +4,11 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from groundmesh.prompting import Message, Passage, Reserved, TokenCounter
+from groundmesh.prompting import Message, Reserved, TokenCounter
+from groundmesh_gateway.finding import Finding
 
 V = TypeVar("V")
 F = TypeVar("F")
-
-
-@dataclass(frozen=True)
-class Embedded(Generic[V]):
-    """The query's vector, as the search takes it."""
-
-    vector: V
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class FoundPassage:
-    """A chunk that was found; ``start_byte`` is where it begins in its document's text."""
-
-    passage: Passage
-    start_byte: int
-    cosine: float | None
-    """Its nearness to the question; None when the dense search did not find it."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found, best first, and what of it did not run, in plain words."""
-
-    passages: Sequence[FoundPassage]
-    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,23 +43,6 @@ class Done(Generic[F]):
     """The model is done; ``finish`` is the generator's own account."""
 
     finish: F
-
-
-class Finding(Protocol[V]):
-    """What finding passages for one query needs of the mesh."""
-
-    @property
-    def wants_vector(self) -> bool:
-        """Whether the search is by nearness, too."""
-        ...
-
-    async def embed(self) -> Embedded[V]:
-        """The query's vector."""
-        ...
-
-    async def search(self, vector: V | None) -> Found:
-        """The passages for the query."""
-        ...
 
 
 class Asking(Finding[V], Protocol[V, F]):

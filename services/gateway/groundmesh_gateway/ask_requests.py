@@ -16,7 +16,9 @@ from groundmesh.server.checks import (
 from groundmesh.v1 import common_pb2, gateway_pb2, generator_pb2, retriever_pb2
 
 _MAX_TEXT_BYTES = 8 * 1024
+_MAX_COLLECTIONS = 100
 _MAX_LIMIT = 1_000
+_MAX_RANK_CONSTANT = 1_000
 _MAX_MODEL_BYTES = 1_024
 MAX_STOPS = 16
 """What the generator takes."""
@@ -51,7 +53,6 @@ def check_ask(request: gateway_pb2.AskRequest) -> None:
     checks.raise_if_any()
     if request.history:
         raise Unimplemented("history: this version answers single questions only")
-    _refuse_unbuilt_retrieval(request.retrieval)
     _refuse_unbuilt_sampling(request.sampling)
 
 
@@ -62,17 +63,19 @@ def check_search(request: gateway_pb2.GatewayServiceSearchRequest) -> None:
     _check_text(request.query, "query", checks)
     _check_retrieval(request.retrieval, checks)
     checks.raise_if_any()
-    _refuse_unbuilt_retrieval(request.retrieval)
 
 
-def _check_collections(names: Iterable[str], checks: Checks) -> None:
-    names = list(names)
+def _check_collections(sent: Iterable[str], checks: Checks) -> None:
+    names = list(sent)
     with checks:
-        if len(names) != 1:
-            raise InvalidArgument.of_field(
-                "collections", f"must name exactly one in this version, not {len(names)}"
-            )
-        require_name(names[0], CollectionName, field="collections[0]")
+        if not names:
+            raise InvalidArgument.of_field("collections", "must name at least one")
+        max_items(len(names), field="collections", limit=_MAX_COLLECTIONS)
+        if len(set(names)) < len(names):
+            raise InvalidArgument.of_field("collections", "must not name one twice")
+    for index, name in enumerate(names[:_MAX_COLLECTIONS]):
+        with checks:
+            require_name(name, CollectionName, field=f"collections[{index}]")
 
 
 def _check_text(text: str, field: str, checks: Checks) -> None:
@@ -95,6 +98,17 @@ def _check_retrieval(retrieval: gateway_pb2.RetrievalOptions, checks: Checks) ->
             low=0,
             high=_MAX_INT32,
         )
+    for field, value, high in _shares(retrieval):
+        with checks:
+            in_range(value, field=f"retrieval.{field}", low=0, high=high)
+
+
+def _shares(retrieval: gateway_pb2.RetrievalOptions) -> Iterable[tuple[str, float, float]]:
+    """What weighs rankings against each other, and what it is at most."""
+    fusion = retrieval.fusion
+    yield "fusion.ranks.constant", fusion.ranks.constant, _MAX_RANK_CONSTANT
+    yield "fusion.weights.dense_weight", fusion.weights.dense_weight, 1.0
+    yield "diversity.relevance_weight", retrieval.diversity.relevance_weight, 1.0
 
 
 def _check_known(value: int, enum: object, field: str) -> None:
@@ -122,11 +136,6 @@ def _check_sampling(sampling: generator_pb2.Sampling, checks: Checks) -> None:
             if not stop:
                 raise InvalidArgument.of_field(field, "must not be empty")
             max_bytes(stop, field=field, limit=_MAX_STOP_BYTES)
-
-
-def _refuse_unbuilt_retrieval(retrieval: gateway_pb2.RetrievalOptions) -> None:
-    if retrieval.rerank:
-        raise Unimplemented("retrieval.rerank: this version does not rerank yet")
 
 
 def _refuse_unbuilt_sampling(sampling: generator_pb2.Sampling) -> None:

@@ -4,30 +4,21 @@ from collections.abc import Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
-from groundmesh.v1 import common_pb2, gateway_pb2, generator_pb2, retriever_pb2
+from groundmesh.v1 import gateway_pb2, generator_pb2, retriever_pb2
 from groundmesh_gateway.ask import Answered, AskEvent, SourcesChosen
 from groundmesh_gateway.citations import Citation, TextDelta
+from groundmesh_gateway.find_wire import scored_chunk
 from groundmesh_gateway.stages import Stage
 
 _STAGES = {
     Stage.EMBED: gateway_pb2.STAGE_EMBED,
     Stage.SEARCH: gateway_pb2.STAGE_SEARCH,
+    Stage.RERANK: gateway_pb2.STAGE_RERANK,
     Stage.PROMPT: gateway_pb2.STAGE_PROMPT,
     Stage.FIRST_TOKEN: gateway_pb2.STAGE_FIRST_TOKEN,
     Stage.GENERATE: gateway_pb2.STAGE_GENERATE,
     Stage.TOTAL: gateway_pb2.STAGE_TOTAL,
 }
-
-
-def place_text(place: common_pb2.Place) -> str:
-    """Where a passage stands, as a reader would say it: ``page 3, Setup > Linux``."""
-    parts = [
-        f"page {place.page}" if place.HasField("page") else "",
-        f"sheet {place.sheet}" if place.HasField("sheet") else "",
-        f"slide {place.slide}" if place.HasField("slide") else "",
-        " > ".join(place.heading_path),
-    ]
-    return ", ".join(part for part in parts if part)
 
 
 def timings(seconds: Mapping[Stage, float]) -> list[gateway_pb2.StageTiming]:
@@ -59,9 +50,11 @@ def _sources(event: SourcesChosen, found: retriever_pb2.SearchResponse) -> gatew
     return gateway_pb2.Sources(
         sources=[
             gateway_pb2.Source(
-                number=packed.number, chunk=found.chunks[packed.index], truncated=packed.truncated
+                number=packed.number,
+                chunk=scored_chunk(passage, found),
+                truncated=packed.truncated,
             )
-            for packed in event.passages
+            for passage, packed in event.passages
         ]
     )
 

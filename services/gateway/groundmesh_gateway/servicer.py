@@ -9,11 +9,14 @@ import grpc.aio
 
 from groundmesh.errors import Unimplemented
 from groundmesh.v1 import gateway_pb2, gateway_pb2_grpc
-from groundmesh_gateway.ask import Ask, AskOptions, find
-from groundmesh_gateway.ask_clients import RemoteAsking, RemoteFinding
+from groundmesh_gateway.ask import Ask, AskOptions
+from groundmesh_gateway.ask_clients import RemoteAsking
 from groundmesh_gateway.ask_requests import check_ask, check_search
 from groundmesh_gateway.ask_wire import timings, to_response
 from groundmesh_gateway.downstreams import Downstreams
+from groundmesh_gateway.find_clients import RemoteFinding
+from groundmesh_gateway.find_wire import scored_chunk
+from groundmesh_gateway.finding import Finder
 from groundmesh_gateway.model_tokens import ModelTokensCache
 from groundmesh_gateway.servicer_ingest import IngestServicer
 from groundmesh_gateway.stages import Stopwatch
@@ -64,9 +67,9 @@ class AskServicer:
         """Search by words."""
         check_search(request)
         mesh, watch = RemoteFinding(request.query, request, self._downstreams), Stopwatch()
-        found = await find(mesh, watch)
+        found = await Finder(mesh, self._settings.options.finding, watch).find()
         return gateway_pb2.GatewayServiceSearchResponse(
-            chunks=mesh.found.chunks,
+            chunks=[scored_chunk(passage, mesh.found) for passage in found.passages],
             mode=mesh.found.mode,
             timings=timings(watch.finish()),
             degraded=found.degraded,

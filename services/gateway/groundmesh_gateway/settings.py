@@ -8,6 +8,7 @@ from typing import Literal
 from groundmesh.addresses import default_address, default_port
 from groundmesh.server.settings import ServerSettings
 from groundmesh_gateway.ask import AskOptions
+from groundmesh_gateway.finding import FindOptions
 from groundmesh_gateway.ingestion.options import IngestOptions
 from groundmesh_gateway.workers import WorkerLimits
 
@@ -17,6 +18,9 @@ LEAST = {
     "answer_tokens": 1,
     "min_score": -1.0,
     "temperature": 0.0,
+    "candidates_per_result": 1,
+    "least_candidates": 1,
+    "most_candidates": 1,
     "max_document_bytes": 1,
     "max_text_bytes": 1,
     "bytes_in_hand": 1,
@@ -63,6 +67,13 @@ class GatewaySettings(ServerSettings):
     bound."""
     temperature: float = 0.0
     """Of answers to questions that set none."""
+    candidates_per_result: int = FindOptions.candidates_per_result
+    """Chunks to search for a result that is wanted, where they are reranked, made diverse or
+    merged,"""
+    least_candidates: int = FindOptions.least_candidates
+    """but so many in all at least"""
+    most_candidates: int = FindOptions.most_candidates
+    """and so many at most."""
     max_document_bytes: int = 64 * _MIB
     """Largest document that is taken in."""
     max_text_bytes: int = 64 * _MIB
@@ -104,7 +115,12 @@ class GatewaySettings(ServerSettings):
 
     def ask_options(self) -> AskOptions:
         """What answering needs of them."""
-        return AskOptions(answer_tokens=self.answer_tokens, min_score=self.min_score)
+        finding = FindOptions(
+            candidates_per_result=self.candidates_per_result,
+            least_candidates=self.least_candidates,
+            most_candidates=self.most_candidates,
+        )
+        return AskOptions(self.answer_tokens, self.min_score, finding)
 
     def ingest_options(self) -> IngestOptions:
         """What taking documents in needs of them."""

@@ -10,6 +10,7 @@ class Stage(Enum):
 
     EMBED = auto()
     SEARCH = auto()
+    RERANK = auto()
     PROMPT = auto()
     FIRST_TOKEN = auto()
     GENERATE = auto()
@@ -17,7 +18,7 @@ class Stage(Enum):
 
 
 class Stopwatch:
-    """Measures the stages of one call, one after the other; the whole counts from its making."""
+    """Measures the stages of one call, one at a time; the whole counts from its making."""
 
     def __init__(self) -> None:
         """Start the whole."""
@@ -29,7 +30,7 @@ class Stopwatch:
         """End the stage that runs, and begin another."""
         now = time.perf_counter()
         if self._stage is not None:
-            self._seconds[self._stage] = now - self._entered
+            self._seconds[self._stage] = self._seconds.get(self._stage, 0.0) + now - self._entered
         self._stage, self._entered = stage, now
 
     def enter_once(self, stage: Stage) -> None:

@@ -65,7 +65,7 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_EMBED: _Stage.ValueType  # 1
     """The query's vector."""
     STAGE_SEARCH: _Stage.ValueType  # 2
-    """The search."""
+    """The search, and what is done with its result other than reranking."""
     STAGE_RERANK: _Stage.ValueType  # 3
     """The order by a cross-encoder."""
     STAGE_PROMPT: _Stage.ValueType  # 4
@@ -85,7 +85,7 @@ STAGE_UNSPECIFIED: Stage.ValueType  # 0
 STAGE_EMBED: Stage.ValueType  # 1
 """The query's vector."""
 STAGE_SEARCH: Stage.ValueType  # 2
-"""The search."""
+"""The search, and what is done with its result other than reranking."""
 STAGE_RERANK: Stage.ValueType  # 3
 """The order by a cross-encoder."""
 STAGE_PROMPT: Stage.ValueType  # 4
@@ -186,7 +186,12 @@ Global___AskRequest: _TypeAlias = AskRequest  # noqa: Y015
 
 @_typing.final
 class RetrievalOptions(_message.Message):
-    """How passages are found."""
+    """How passages are found. In this order: search; at most max_chunks_per_document of each document; rerank; diversity;
+    merge_neighbors; cut to the limit. Where one of the last three is asked for, more chunks than the limit are searched
+    for: 4 for each that is wanted, at least 50 and at most 200, unless the gateway is set otherwise; reranked and made
+    diverse are so many at most, and what is past them keeps its order behind them. What can't be done of these three is
+    done without, and said in `degraded`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -204,13 +209,19 @@ class RetrievalOptions(_message.Message):
     limit: _builtins.int
     """The most passages; at most 1,000."""
     max_chunks_per_document: _builtins.int
-    """The most chunks of one document; 0: any number."""
+    """The most chunks of one document, before any are merged; 0: any number."""
     consistency: _retriever_pb2.Consistency.ValueType
     """How fresh."""
     rerank: _builtins.bool
-    """Order what was found anew with the cross-encoder. Not built yet: UNIMPLEMENTED."""
+    """Order what was found anew by the embedder's cross-encoder, whose score is then `score` and `rerank_score`. It is
+    waited for at most half of the time that the call has left; then, or where it is away, busy or not configured, the
+    order is the search's.
+    """
     merge_neighbors: _builtins.bool
-    """Give chunks of one document that touch or overlap as one passage. Not built yet: UNIMPLEMENTED."""
+    """Give chunks of one document that touch, overlap or follow each other as one passage, with the exact text of the
+    document. Only chunks that would have been given by themselves are merged. Such a passage has the id, ordinal and
+    place of its first chunk, the scores of its best one (the largest dense_score), and tokens 0: they are not counted.
+    """
     @_builtins.property
     def filter(self) -> _retriever_pb2.Filter:
         """Which documents; absent: all."""
@@ -221,7 +232,9 @@ class RetrievalOptions(_message.Message):
 
     @_builtins.property
     def diversity(self) -> Global___Diversity:
-        """Prefer passages that differ from those before them; absent: by score alone. Not built yet: UNIMPLEMENTED."""
+        """Prefer passages that differ from those before them; absent: by score alone. The scores stay what they were, so
+        they no longer descend.
+        """
 
     def __init__(
         self,
@@ -257,13 +270,18 @@ Global___RetrievalOptions: _TypeAlias = RetrievalOptions  # noqa: Y015
 
 @_typing.final
 class Diversity(_message.Message):
-    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998)."""
+    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), with the score that passages are ranked by, scaled
+    to 0 to 1 over those that are looked at, as nearness to the query, and the cosine of the chunks' vectors as nearness
+    to each other.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RELEVANCE_WEIGHT_FIELD_NUMBER: _builtins.int
     relevance_weight: _builtins.float
-    """What nearness to the query weighs, 0 to 1; difference from the passages before has the rest."""
+    """What nearness to the query weighs, 0 to 1; difference from the passages before has the rest. With 1 the order
+    stays as it was.
+    """
     def __init__(
         self,
         *,

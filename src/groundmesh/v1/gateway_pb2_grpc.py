@@ -68,7 +68,7 @@ class GatewayServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Searches by words: embeds the query and asks the retriever.
+        """Searches by words: embeds the query, asks the retriever, and reranks, diversifies and merges if asked.
         Errors: those of RetrieverService.Search; RESOURCE_EXHAUSTED (OVERLOADED); UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -41,7 +41,7 @@ class GatewayServiceStub:
     the service); DEADLINE_EXCEEDED.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GatewayServiceSearchRequest, _gateway_pb2.GatewayServiceSearchResponse]
-    """Searches by words: embeds the query and asks the retriever.
+    """Searches by words: embeds the query, asks the retriever, and reranks, diversifies and merges if asked.
     Errors: those of RetrieverService.Search; RESOURCE_EXHAUSTED (OVERLOADED); UNAVAILABLE.
     """
     Ingest: _grpc.StreamStreamMultiCallable[_gateway_pb2.IngestRequest, _gateway_pb2.IngestResponse]
@@ -67,7 +67,7 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     the service); DEADLINE_EXCEEDED.
     """
     Search: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GatewayServiceSearchRequest, _gateway_pb2.GatewayServiceSearchResponse]  # type: ignore[assignment]
-    """Searches by words: embeds the query and asks the retriever.
+    """Searches by words: embeds the query, asks the retriever, and reranks, diversifies and merges if asked.
     Errors: those of RetrieverService.Search; RESOURCE_EXHAUSTED (OVERLOADED); UNAVAILABLE.
     """
     Ingest: _aio.StreamStreamMultiCallable[_gateway_pb2.IngestRequest, _gateway_pb2.IngestResponse]  # type: ignore[assignment]
@@ -102,7 +102,7 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.GatewayServiceSearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.GatewayServiceSearchResponse, _abc.Awaitable[_gateway_pb2.GatewayServiceSearchResponse]]:
-        """Searches by words: embeds the query and asks the retriever.
+        """Searches by words: embeds the query, asks the retriever, and reranks, diversifies and merges if asked.
         Errors: those of RetrieverService.Search; RESOURCE_EXHAUSTED (OVERLOADED); UNAVAILABLE.
         """
 

@@ -18,21 +18,15 @@ from groundmesh_gateway.ask import (
     AskOptions,
     SourcesChosen,
 )
-from groundmesh_gateway.ask_ports import (
-    Done,
-    Embedded,
-    Found,
-    FoundPassage,
-    ModelTokens,
-    Piece,
-    Started,
-)
+from groundmesh_gateway.ask_ports import Done, ModelTokens, Piece, Started
 from groundmesh_gateway.citations import Citation, TextDelta
+from groundmesh_gateway.finding import Embedded, Found, FoundPassage, Wish
 from groundmesh_gateway.stages import Stage
 
 
 def passage(text: str = "So it is.", *, cosine: float | None = 0.5) -> FoundPassage:
-    return FoundPassage(Passage("Guide", "", text), start_byte=10, cosine=cosine)
+    end = 10 + len(text.encode())
+    return FoundPassage(Passage("Guide", "", text), "d", 0, 10, end, 0.5, cosine, chunks=(0,))
 
 
 @dataclass
@@ -49,6 +43,7 @@ class FakeMesh:
             Done(7),
         ]
     )
+    wish: Wish = field(default_factory=lambda: Wish(limit=5))
     wants_vector: bool = True
     truncated: bool = False
     window: int = 4000
@@ -60,9 +55,16 @@ class FakeMesh:
     async def embed(self) -> Embedded[str]:
         return Embedded("vector", truncated=self.truncated)
 
-    async def search(self, vector: str | None) -> Found:
+    async def search(self, vector: str | None, *, depth: int) -> Found:
+        assert depth == self.wish.limit
         assert vector == ("vector" if self.wants_vector else None)
         return Found(self.found)
+
+    async def rerank(self, texts: Sequence[str]) -> Sequence[float]:
+        raise AssertionError("it was not asked for")
+
+    async def read(self, document: str, start_byte: int, end_byte: int) -> bytes:
+        raise AssertionError("it was not asked for")
 
     async def model_tokens(self) -> ModelTokens:
         return ModelTokens("m", self.window, 1000, 0, lambda text: len(text.split()), Reserved())
@@ -175,4 +177,5 @@ async def test_long_texts_are_counted_off_the_loop() -> None:
     long = " ".join(f"Sentence {number}." for number in range(5000))
     mesh = FakeMesh(found=[passage(long)])
     events, _ = await answered(mesh)
-    assert events[0].passages[0].truncated
+    ((_, packed),) = events[0].passages
+    assert packed.truncated
