@@ -56,6 +56,8 @@ class Memory:
     peers: list[mesh_pb2.PeerInfo] = field(default_factory=list)
     asked: MeshError | None = None
     """Raised by Ask after its first delta."""
+    rerank_score: float | None = None
+    """Of each passage; None: it was not reranked."""
     answer: tuple[str, ...] = ("Three months", " [1].")
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     """While cleared, Ask waits after its first delta, and Ingest before each document."""
@@ -100,7 +102,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
             self.memory.open_calls -= 1
 
     async def _answer(self) -> AsyncIterator[gateway_pb2.AskResponse]:
-        source = gateway_pb2.Source(number=1, chunk=scored_chunk())
+        source = gateway_pb2.Source(number=1, chunk=self._chunk())
         yield gateway_pb2.AskResponse(sources=gateway_pb2.Sources(sources=[source]))
         for text in self.memory.answer:
             yield gateway_pb2.AskResponse(delta=gateway_pb2.AnswerDelta(text=text))
@@ -117,11 +119,17 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self.memory.requests.append(request)
         self.memory.collection(request.collections[0])
         return gateway_pb2.GatewayServiceSearchResponse(
-            chunks=[scored_chunk()],
+            chunks=[self._chunk()],
             mode=retriever_pb2.SEARCH_MODE_HYBRID,
             timings=[timing(gateway_pb2.STAGE_TOTAL, 12)],
             degraded=["no full text here"],
         )
+
+    def _chunk(self) -> retriever_pb2.ScoredChunk:
+        chunk = scored_chunk()
+        if self.memory.rerank_score is not None:
+            chunk.rerank_score = self.memory.rerank_score
+        return chunk
 
     async def Ingest(
         self, request_iterator: AsyncIterator[gateway_pb2.IngestRequest], context: Context

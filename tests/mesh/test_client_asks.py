@@ -15,12 +15,14 @@ from groundmesh.client import (
     Compare,
     Consistency,
     Delta,
+    Diversity,
     Final,
     FinishReason,
     MeshUnreachable,
     NoneOf,
     Operator,
     Place,
+    RankFusion,
     Retrieval,
     Sampling,
     SearchMode,
@@ -95,6 +97,10 @@ async def test_options_reach_the_mesh(mesh: Client, memory: Memory) -> None:
         max_chunks_per_document=2,
         filter=wanted,
         consistency=Consistency.STRONG,
+        fusion=RankFusion(20),
+        rerank=True,
+        diversity=Diversity(0.0),
+        merge_neighbors=True,
     )
     sampling = Sampling(temperature=0.0, seed=3, stop=["END"], max_tokens=20)
     await mesh.answer("q", collection="docs", model="m", retrieval=retrieval, sampling=sampling)
@@ -104,6 +110,10 @@ async def test_options_reach_the_mesh(mesh: Client, memory: Memory) -> None:
     assert request.retrieval.mode == retriever_pb2.SEARCH_MODE_SPARSE
     assert request.retrieval.consistency == retriever_pb2.CONSISTENCY_STRONG
     assert (request.retrieval.limit, request.retrieval.max_chunks_per_document) == (7, 2)
+    assert request.retrieval.fusion.ranks.constant == 20
+    assert request.retrieval.HasField("diversity")
+    assert request.retrieval.rerank
+    assert request.retrieval.merge_neighbors
     assert request.sampling.temperature == 0.0
     assert request.sampling.HasField("temperature")
     assert not request.sampling.HasField("top_p")
@@ -113,6 +123,15 @@ async def test_options_reach_the_mesh(mesh: Client, memory: Memory) -> None:
     sent_languages, none = sent_either.any_of.filters
     assert [value.string_value for value in sent_languages.comparison.values] == ["en", "de"]
     assert none.none_of.filters[0].comparison.values[0].bool_value is True
+
+
+async def test_several_collections_are_named_in_short_or_in_full(
+    mesh: Client, memory: Memory
+) -> None:
+    names = ["docs", "tenants/default/collections/wiki"]
+    await mesh.answer("q", collection=names)
+    await mesh.search("q", collection=names)
+    assert [list(request.collections) for request in memory.requests] == [[DOCS, names[1]]] * 2
 
 
 async def test_search_gives_values(mesh: Client) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from groundmesh.errors import Unavailable
 from groundmesh.testing import running
-from groundmesh.v1 import collection_pb2, mesh_pb2
+from groundmesh.v1 import collection_pb2, gateway_pb2, mesh_pb2
 from tests.fakes.gateway import Memory, gateway_service
 from tests.fakes.gateway_messages import TEXT
 from tests.mesh.cli import Cli
@@ -39,7 +39,7 @@ async def test_ask_prints_answer_sources_and_times(cli: Cli) -> None:
     assert answer == "Three months [1]."
     assert sources.splitlines()[1] == "*[1] /docs/contract.pdf, page 3, Terms > Notice"
     assert times.splitlines() == [
-        "embed 8 ms · total 1.9 s",
+        "hybrid search: embed 8 ms · total 1.9 s",
         "fake-model: 50 tokens read, 5 written",
     ]
 
@@ -76,6 +76,9 @@ async def test_ask_json_is_one_object(cli: Cli) -> None:
         ],
         "usage": {"prompt_tokens": 50, "completion_tokens": 5, "cached_prompt_tokens": 0},
         "timings_ms": {"embed": 8.0, "total": 1900.0},
+        "mode": "HYBRID",
+        "reranked": False,
+        "degraded": [],
     }
 
 
@@ -101,6 +104,38 @@ async def test_search_json(cli: Cli, memory: Memory) -> None:
     assert result.json["passages"][0]["text"] == TEXT
     assert result.json["passages"][0]["start"] == 100
     assert memory.requests[-1].retrieval.limit == 3
+
+
+async def test_search_says_whether_it_was_reranked(cli: Cli, memory: Memory) -> None:
+    memory.rerank_score = 0.75
+    result = await cli("search", "notice", "-c", "docs", "--rerank")
+    assert result.out.splitlines()[-1] == "1 passage, hybrid search, reranked in 12 ms"
+    told = (await cli("search", "notice", "-c", "docs", "--rerank", "--json")).json
+    assert (told["reranked"], told["degraded"]) == (True, ["no full text here"])
+    assert told["passages"][0]["rerank_score"] == 0.75
+    answered = await cli("ask", "How long?", "-c", "docs", "--rerank")
+    assert "hybrid search, reranked: embed 8 ms" in answered.out
+
+
+async def test_what_is_asked_of_retrieval_reaches_the_mesh(cli: Cli, memory: Memory) -> None:
+    other = DOCS + "-2"
+    memory.collections[other] = collection_pb2.Collection(name=other)
+    flags = ("--fusion", "weights", "--dense-weight", "0.25", "--diversity", "0.5", "--rerank")
+    for command in ("search", "ask"):
+        both = ("-c", "docs", "-c", "docs-2")
+        result = await cli(command, "notice", *both, *flags, "--merge-neighbors")
+        assert result.code == 0
+        request = memory.requests[-1]
+        assert list(request.collections) == [DOCS, other]
+        assert request.retrieval.fusion.weights.dense_weight == 0.25
+        assert request.retrieval.diversity.relevance_weight == 0.5
+        assert request.retrieval.rerank
+        assert request.retrieval.merge_neighbors
+    await cli("search", "notice", "-c", "docs")
+    assert memory.requests[-1].retrieval == gateway_pb2.RetrievalOptions()
+    wrong = await cli("search", "notice", "-c", "docs", "--dense-weight", "0.25")
+    assert wrong.code == 2
+    assert "goes with --fusion weights" in wrong.err
 
 
 async def test_ingest_walks_folders_and_tells_every_failure(cli: Cli, memory: Memory) -> None:

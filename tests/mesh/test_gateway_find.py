@@ -38,8 +38,9 @@ def cut() -> list[retriever_pb2.ScoredChunk]:
 
 
 async def search(mesh: GatewayMesh, *, timeout: float = 10, **retrieval: Any) -> Any:
+    options = gateway_pb2.RetrievalOptions(**retrieval)
     request = gateway_pb2.GatewayServiceSearchRequest(
-        collections=[COLLECTION], query="sour", retrieval=retrieval
+        collections=[COLLECTION], query="sour", retrieval=options
     )
     with translated("gateway"):
         return await mesh.stub.Search(request, timeout=timeout)
@@ -120,7 +121,7 @@ async def test_a_cross_encoder_that_hangs_leaves_time_for_the_answer() -> None:
         mesh.embedder.reranking.clear()
         events = await mesh.ask(retrieval={"rerank": True}, timeout=2)
         assert events[-1].final.degraded == ["not reranked: the cross-encoder took too long"]
-        assert mesh.embedder.time_left[-1] < 1.1  # of the two seconds
+        assert (mesh.embedder.time_left[-1] or 2.0) < 1.1  # of the two seconds
         mesh.embedder.reranking.set()
 
 

@@ -9,9 +9,15 @@ from groundmesh.addresses import BASE_PORT, DEFAULT_ADDRESS
 from groundmesh.cli import app_collections, app_documents
 from groundmesh.cli.options import (
     Collection,
+    Collections,
+    DenseWeight,
+    DiversityWeight,
+    Fusion,
     Json,
     Limit,
+    MergeNeighbors,
     Mode,
+    Rerank,
     Server,
     Timeout,
     examples,
@@ -42,6 +48,7 @@ app.add_typer(app_documents.app, name="documents")
         "groundmesh up",
         "groundmesh up --data ~/mesh --port 60000",
         "groundmesh up --model ~/models/Qwen3-4B",
+        "groundmesh up --rerank-model ~/models/my-cross-encoder",
     )
 )
 def up(
@@ -71,6 +78,13 @@ def up(
         str | None,
         typer.Option(metavar="NAME|DIR", help="The model that embeds: a folder or a hub name."),
     ] = None,
+    rerank_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="The cross-encoder of --rerank: a folder or a hub name. [default: none]",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print what the services log.")
     ] = False,
@@ -85,7 +99,9 @@ def up(
     from groundmesh.cli.up.run import up as run
 
     folder = (data or default_data_folder()).absolute()
-    options = MeshOptions(folder, port, model=model, embedding_model=embedding_model)
+    options = MeshOptions(
+        folder, port, model=model, embedding_model=embedding_model, rerank_model=rerank_model
+    )
     guarded(lambda: run(options, verbose=verbose))
 
 
@@ -122,10 +138,15 @@ def ingest(
 def ask(  # noqa: PLR0913  each is an option
     question: Annotated[str, typer.Argument(help="In your own words; quote it.")],
     *,
-    collection: Collection,
+    collection: Collections,
     model: Annotated[str, typer.Option(help="The model that answers. [default: the mesh's]")] = "",
     limit: Limit = None,
     mode: Mode = None,
+    fusion: Fusion = None,
+    dense_weight: DenseWeight = None,
+    rerank: Rerank = False,
+    diversity: DiversityWeight = None,
+    merge_neighbors: MergeNeighbors = False,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="The longest answer, in tokens.")
     ] = None,
@@ -148,19 +169,36 @@ def ask(  # noqa: PLR0913  each is an option
     from groundmesh.client import Sampling
 
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
-    asked = Question(
-        question, collection, model, retrieval(mode, limit), sampling, timeout_s=timeout
+    how = retrieval(
+        mode,
+        limit,
+        fusion=fusion,
+        dense_weight=dense_weight,
+        rerank=rerank,
+        diversity=diversity,
+        merge_neighbors=merge_neighbors,
     )
+    asked = Question(question, collection, model, how, sampling, timeout_s=timeout)
     finish(run(asked, server=server, as_json=as_json))
 
 
-@app.command(epilog=examples('groundmesh search "notice period" --collection docs --limit 3'))
-def search(
+@app.command(
+    epilog=examples(
+        'groundmesh search "notice period" --collection docs --limit 3',
+        'groundmesh search "notice period" -c docs -c contracts --rerank --merge-neighbors',
+    )
+)
+def search(  # noqa: PLR0913  each is an option
     query: Annotated[str, typer.Argument(help="Words or a question.")],
     *,
-    collection: Collection,
+    collection: Collections,
     limit: Limit = None,
     mode: Mode = None,
+    fusion: Fusion = None,
+    dense_weight: DenseWeight = None,
+    rerank: Rerank = False,
+    diversity: DiversityWeight = None,
+    merge_neighbors: MergeNeighbors = False,
     timeout: Timeout = 30.0,
     server: Server = DEFAULT_ADDRESS,
     as_json: Json = False,
@@ -169,16 +207,24 @@ def search(
     from groundmesh.cli.retrieval import retrieval
     from groundmesh.cli.search import search as run
 
-    finish(
-        run(
-            query,
-            server=server,
-            collection=collection,
-            retrieval=retrieval(mode, limit),
-            timeout_s=timeout,
-            as_json=as_json,
-        )
+    how = retrieval(
+        mode,
+        limit,
+        fusion=fusion,
+        dense_weight=dense_weight,
+        rerank=rerank,
+        diversity=diversity,
+        merge_neighbors=merge_neighbors,
     )
+    found = run(
+        query,
+        server=server,
+        collections=collection,
+        retrieval=how,
+        timeout_s=timeout,
+        as_json=as_json,
+    )
+    finish(found)
 
 
 @app.command()

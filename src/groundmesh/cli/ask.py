@@ -1,7 +1,7 @@
 """``groundmesh ask``."""
 
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from rich.text import Text
 from groundmesh.cli.output import console, milliseconds_text, print_json, print_notes, printable
 from groundmesh.cli.places import place_text
 from groundmesh.cli.problems import Exit
+from groundmesh.cli.retrieval import is_reranked, ranking_text
 from groundmesh.client import (
     Answer,
     AskEvent,
@@ -30,7 +31,7 @@ class Question:
     """What is asked, and how."""
 
     text: str
-    collection: str
+    collections: Sequence[str]
     model: str
     retrieval: Retrieval
     sampling: Sampling
@@ -42,7 +43,7 @@ async def ask(question: Question, *, server: str, as_json: bool) -> Exit:
     async with Client(server) as mesh:
         events = mesh.ask(
             question.text,
-            collection=question.collection,
+            collection=question.collections,
             model=question.model,
             retrieval=question.retrieval,
             sampling=question.sampling,
@@ -80,7 +81,7 @@ async def print_answer(events: AsyncGenerator[AskEvent, None]) -> None:
                         until_first_word.close()
                         sys.stdout.write("\n")
                         _print_sources(sources, cited)
-                        _print_final(event)
+                        _print_final(event, sources)
 
 
 def _print_sources(sources: tuple[Source, ...], cited: set[int]) -> None:
@@ -95,7 +96,7 @@ def _print_sources(sources: tuple[Source, ...], cited: set[int]) -> None:
         out.print(Text(f"{mark}[{source.number}] {place}", style=style), soft_wrap=True)
 
 
-def _print_final(final: Final) -> None:
+def _print_final(final: Final, sources: tuple[Source, ...]) -> None:
     out = console()
     if final.abstained:
         out.print("\nThe model was not asked: it could only have guessed.")
@@ -103,7 +104,8 @@ def _print_final(final: Final) -> None:
         f"{stage.replace('_', ' ')} {milliseconds_text(took)}"
         for stage, took in final.timings_ms.items()
     )
-    out.print(Text(f"\n{stages}", style="dim"), soft_wrap=True)
+    ranking = ranking_text(final.mode, (source.passage for source in sources))
+    out.print(Text(f"\n{ranking}: {stages}", style="dim"), soft_wrap=True)
     if not final.abstained:
         usage = final.usage
         took = f"{usage.prompt_tokens} tokens read, {usage.completion_tokens} written"
@@ -123,6 +125,9 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "citations": [_citation_json(citation) for citation in answer.citations],
         "usage": vars(final.usage),
         "timings_ms": dict(final.timings_ms),
+        "mode": final.mode,
+        "reranked": is_reranked(source.passage for source in answer.sources),
+        "degraded": list(final.degraded),
     }
 
 

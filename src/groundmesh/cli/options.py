@@ -24,6 +24,16 @@ Collection = Annotated[
         help="The collection: letters a-z, digits and dashes.",
     ),
 ]
+Collections = Annotated[
+    list[str],
+    typer.Option(
+        "--collection",
+        "-c",
+        envvar="GROUNDMESH_COLLECTION",
+        metavar="NAME",
+        help="The collection; give it again to search several.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 Limit = Annotated[
@@ -47,6 +57,47 @@ Mode = Annotated[
         help="Rank by meaning (dense), by words (sparse) or by both (hybrid). "
         "[default: hybrid where the store can]",
     ),
+]
+
+
+class FusionName(StrEnum):
+    """How the two rankings of a hybrid search become one."""
+
+    RANKS = "ranks"
+    WEIGHTS = "weights"
+
+
+Fusion = Annotated[
+    FusionName | None,
+    typer.Option("--fusion", help="Fuse a hybrid search by ranks or by scores. [default: ranks]"),
+]
+DenseWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--dense-weight",
+        min=0.0,
+        max=1.0,
+        help="With --fusion weights: what meaning weighs against words. [default: 0.5]",
+    ),
+]
+Rerank = Annotated[
+    bool,
+    typer.Option(
+        "--rerank", help="Order anew by the cross-encoder (groundmesh up --rerank-model)."
+    ),
+]
+DiversityWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--diversity",
+        min=0.0,
+        max=1.0,
+        metavar="WEIGHT",
+        help="Prefer passages unlike those before: what nearness to the query weighs, 0.7 say.",
+    ),
+]
+MergeNeighbors = Annotated[
+    bool, typer.Option("--merge-neighbors", help="Join passages that follow each other.")
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after so long.")

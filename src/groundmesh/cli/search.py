@@ -1,6 +1,7 @@
 """``groundmesh search``."""
 
 import textwrap
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from groundmesh.cli.output import (
 )
 from groundmesh.cli.places import place_text
 from groundmesh.cli.problems import Exit
+from groundmesh.cli.retrieval import is_reranked, ranking_text
 from groundmesh.client import Client, Passage, Retrieval, SearchResult
 
 EXCERPT_CHARACTERS = 300
@@ -23,7 +25,7 @@ async def search(
     query: str,
     *,
     server: str,
-    collection: str,
+    collections: Sequence[str],
     retrieval: Retrieval,
     timeout_s: float,
     as_json: bool,
@@ -31,7 +33,7 @@ async def search(
     """Search, and print what was found, best first."""
     async with Client(server) as mesh:
         result = await mesh.search(
-            query, collection=collection, retrieval=retrieval, timeout_s=timeout_s
+            query, collection=collections, retrieval=retrieval, timeout_s=timeout_s
         )
     if as_json:
         print_json(_result_json(query, result))
@@ -53,7 +55,7 @@ def _print_result(result: SearchResult) -> None:
     total = result.timings_ms.get("total")
     took = f" in {milliseconds_text(total)}" if total is not None else ""
     count = counted(len(result.passages), "passage")
-    summary = f"{count}, {result.mode.lower()} search{took}"
+    summary = f"{count}, {ranking_text(result.mode, result.passages)}{took}"
     out.print(Text(summary, style="dim"))
 
 
@@ -64,6 +66,8 @@ def _result_json(query: str, result: SearchResult) -> dict[str, object]:
         "mode": result.mode,
         "passages": [_passage_json(number, passage) for number, passage in passages],
         "timings_ms": dict(result.timings_ms),
+        "reranked": is_reranked(result.passages),
+        "degraded": list(result.degraded),
     }
 
 
@@ -77,6 +81,7 @@ def _passage_json(number: int, passage: Passage) -> dict[str, object]:
         "score": passage.score,
         "dense_score": passage.dense_score,
         "sparse_score": passage.sparse_score,
+        "rerank_score": passage.rerank_score,
         "text": chunk.text,
         "document": chunk.document,
         "start": chunk.start_byte,

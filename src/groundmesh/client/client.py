@@ -1,6 +1,6 @@
 """The async client of a mesh."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
@@ -74,7 +74,7 @@ class Client:
         self,
         question: str,
         *,
-        collection: str,
+        collection: str | Sequence[str],
         model: str = "",
         retrieval: Retrieval | None = None,
         sampling: Sampling | None = None,
@@ -82,11 +82,12 @@ class Client:
     ) -> AsyncGenerator[AskEvent, None]:
         """Ask, and get the answer as it is made: sources, deltas and citations, then final.
 
+        ``collection`` is one, or several of one embedding model, here and wherever is searched.
         Whoever leaves before the end should close the iterator (``contextlib.aclosing``), so that
         the mesh stops working on it at once.
         """
         request = gateway_pb2.AskRequest(
-            collections=[self._connection.collection(collection)],
+            collections=self._connection.collections(collection),
             question=question,
             model=model,
             retrieval=None if retrieval is None else to_wire.retrieval_options(retrieval),
@@ -109,7 +110,7 @@ class Client:
         self,
         question: str,
         *,
-        collection: str,
+        collection: str | Sequence[str],
         model: str = "",
         retrieval: Retrieval | None = None,
         sampling: Sampling | None = None,
@@ -130,13 +131,13 @@ class Client:
         self,
         query: str,
         *,
-        collection: str,
+        collection: str | Sequence[str],
         retrieval: Retrieval | None = None,
         timeout_s: float | None = None,
     ) -> SearchResult:
         """Find the passages that suit the query best."""
         request = gateway_pb2.GatewayServiceSearchRequest(
-            collections=[self._connection.collection(collection)],
+            collections=self._connection.collections(collection),
             query=query,
             retrieval=None if retrieval is None else to_wire.retrieval_options(retrieval),
         )

@@ -1,6 +1,6 @@
 """The connection of a client to a mesh, and what all its calls share."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -71,6 +71,10 @@ class Connection:
             raise InvalidArgument.of_field(
                 "collection", f"{_SHORT_NAME}, not {collection!r}"
             ) from None
+
+    def collections(self, names: str | Sequence[str]) -> list[str]:
+        """The full names of one collection or of several."""
+        return [self.collection(name) for name in ([names] if isinstance(names, str) else names)]
 
     def document(self, document: str, collection: str | None) -> str:
         """The full name of a document, given so, or by its URI or id in a collection."""

@@ -217,6 +217,7 @@ def _passage(wire: retriever_pb2.ScoredChunk) -> Passage:
         score=wire.score,
         dense_score=wire.dense_score if wire.HasField("dense_score") else None,
         sparse_score=wire.sparse_score if wire.HasField("sparse_score") else None,
+        rerank_score=wire.rerank_score if wire.HasField("rerank_score") else None,
     )
 
 

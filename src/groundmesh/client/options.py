@@ -72,10 +72,35 @@ Filter: TypeAlias = Compare | AllOf | AnyOf | NoneOf
 
 
 @dataclass(frozen=True)
+class RankFusion:
+    """A hybrid search sums 1 / (constant + rank) of both rankings; 0: the server's constant."""
+
+    constant: int = 0
+
+
+@dataclass(frozen=True)
+class WeightedFusion:
+    """A hybrid search sums both scores, scaled to 0 to 1; the sparse one has the rest of 1."""
+
+    dense_weight: float
+
+
+Fusion: TypeAlias = RankFusion | WeightedFusion
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Passages that differ from those before them: what nearness to the query weighs, 0 to 1."""
+
+    relevance_weight: float
+
+
+@dataclass(frozen=True)
 class Retrieval:
     """How passages are found; ``limit`` 0 and the like leave it to the server.
 
-    ``max_chunks_per_document`` 0 is any number.
+    ``max_chunks_per_document`` 0 is any number. ``rerank`` orders by the mesh's cross-encoder;
+    ``merge_neighbors`` gives chunks that follow each other as one passage.
     """
 
     mode: SearchMode = SearchMode.UNSPECIFIED
@@ -83,6 +108,10 @@ class Retrieval:
     max_chunks_per_document: int = 0
     filter: Filter | None = None
     consistency: Consistency = Consistency.UNSPECIFIED
+    fusion: Fusion | None = None
+    rerank: bool = False
+    diversity: Diversity | None = None
+    merge_neighbors: bool = False
 
 
 @dataclass(frozen=True)

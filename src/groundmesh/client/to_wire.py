@@ -11,9 +11,12 @@ from groundmesh.client.options import (
     AnyOf,
     Compare,
     Filter,
+    Fusion,
     NoneOf,
+    RankFusion,
     Retrieval,
     Sampling,
+    WeightedFusion,
 )
 from groundmesh.client.values import IndexSettings, Metadata
 from groundmesh.v1 import (
@@ -40,12 +43,19 @@ def index_config(settings: IndexSettings) -> collection_pb2.IndexConfig:
 def retrieval_options(retrieval: Retrieval) -> gateway_pb2.RetrievalOptions:
     """How passages are found."""
     wire_filter = None if retrieval.filter is None else _filter(retrieval.filter)
+    diversity = None
+    if retrieval.diversity is not None:
+        diversity = gateway_pb2.Diversity(relevance_weight=retrieval.diversity.relevance_weight)
     return gateway_pb2.RetrievalOptions(
         mode=retriever_pb2.SearchMode.Value(f"SEARCH_MODE_{retrieval.mode}"),
         limit=retrieval.limit,
         max_chunks_per_document=retrieval.max_chunks_per_document,
         filter=wire_filter,
         consistency=retriever_pb2.Consistency.Value(f"CONSISTENCY_{retrieval.consistency}"),
+        fusion=None if retrieval.fusion is None else _fusion(retrieval.fusion),
+        rerank=retrieval.rerank,
+        diversity=diversity,
+        merge_neighbors=retrieval.merge_neighbors,
     )
 
 
@@ -72,6 +82,14 @@ def _struct(metadata: Metadata) -> Struct | None:
     struct = Struct()
     struct.update(metadata)
     return struct
+
+
+def _fusion(value: Fusion) -> retriever_pb2.Fusion:
+    match value:
+        case RankFusion(constant):
+            return retriever_pb2.Fusion(ranks=retriever_pb2.RankFusion(constant=constant))
+        case WeightedFusion(weight):
+            return retriever_pb2.Fusion(weights=retriever_pb2.WeightedFusion(dense_weight=weight))
 
 
 def _filter(value: Filter) -> retriever_pb2.Filter:

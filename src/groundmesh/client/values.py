@@ -115,7 +115,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk that a search found. Larger scores are better; None: that search missed it."""
+    """A passage that a search found. Larger scores are better; None: that search missed it."""
 
     chunk: Chunk
     uri: str
@@ -123,6 +123,8 @@ class Passage:
     score: float
     dense_score: float | None
     sparse_score: float | None
+    rerank_score: float | None = None
+    """The cross-encoder's; None: it was not asked, or could not be."""
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,10 @@ def test_the_table_of_the_mesh_is_whole() -> None:
 
 
 def test_flags_are_filled_in_and_those_not_given_are_left_out(tmp_path: Path) -> None:
-    options = MeshOptions(tmp_path, 60000, model="m o d e l")
+    options = MeshOptions(tmp_path, 60000, model="m o d e l", rerank_model="judge")
     commands = {member.name: mesh.spec_of(member, options).command for member in MESH}
     assert "--model=m o d e l" in commands["generator"]
     assert not any(flag.startswith("--model") for flag in commands["embedder"])
+    assert "--reranker=judge" in commands["embedder"]
     assert "--retriever=127.0.0.1:60002" in commands["gateway"]
     assert not any("{" in word for command in commands.values() for word in command)

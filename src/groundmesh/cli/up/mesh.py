@@ -23,6 +23,7 @@ class MeshOptions:
     base_port: int = BASE_PORT
     model: str | None = None
     embedding_model: str | None = None
+    rerank_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ MESH = (
     Member(
         name="embedder",
         module="groundmesh_embedder",
-        flags=(*_COMMON, "--model={embedding_model}"),
+        flags=(*_COMMON, "--model={embedding_model}", "--reranker={rerank_model}"),
         ready=health_of("groundmesh.v1.EmbedderService"),
     ),
     Member(
