@@ -57,12 +57,15 @@ async def test_reranked_chunks_come_by_the_scores_of_the_cross_encoder() -> None
         response = await search(mesh, rerank=True, limit=2)
         asked = mesh.embedder.last(embedder_pb2.RerankRequest)
         searched = mesh.retriever.last(retriever_pb2.SearchRequest)
-    assert (asked.query, list(asked.passages)) == ("sour", [GROW, PEARS, APPLES])
+    context = "Guide > Setup > Linux\n"  # which a chunk alone does not say
+    assert asked.query == "sour"
+    assert list(asked.passages) == [context + text for text in (GROW, PEARS, APPLES)]
     assert asked.priority == common_pb2.PRIORITY_INTERACTIVE
     assert (searched.limit, searched.with_vectors) == (50, False)
     assert texts(response) == [GROW, APPLES]
-    assert [each.rerank_score for each in response.chunks] == [len(GROW), len(APPLES)]
-    assert [each.score for each in response.chunks] == [len(GROW), len(APPLES)]
+    scores = [len(context + text) for text in (GROW, APPLES)]
+    assert [each.rerank_score for each in response.chunks] == scores
+    assert [each.score for each in response.chunks] == scores
     assert response.chunks[1].dense_score == pytest.approx(0.5)
     assert [each.stage for each in response.timings] == [
         gateway_pb2.STAGE_EMBED,

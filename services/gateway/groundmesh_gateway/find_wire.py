@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from struct import calcsize, iter_unpack
 
+from groundmesh.chunk_context import context_of
 from groundmesh.prompting import Passage
 from groundmesh.v1 import common_pb2, retriever_pb2
 from groundmesh_gateway.finding import FoundPassage
@@ -22,6 +23,7 @@ def found_passage(wire: retriever_pb2.ScoredChunk, index: int) -> FoundPassage:
         score=wire.score,
         cosine=wire.dense_score if wire.HasField("dense_score") else None,
         chunks=(index,),
+        context=context_of((wire.title, *chunk.place.heading_path), chunk.text),
     )
 
 

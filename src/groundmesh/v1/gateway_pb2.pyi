@@ -213,9 +213,9 @@ class RetrievalOptions(_message.Message):
     consistency: _retriever_pb2.Consistency.ValueType
     """How fresh."""
     rerank: _builtins.bool
-    """Order what was found anew by the embedder's cross-encoder, whose score is then `score` and `rerank_score`. It is
-    waited for at most half of the time that the call has left; then, or where it is away, busy or not configured, the
-    order is the search's.
+    """Order what was found anew by the embedder's cross-encoder, which reads each chunk below its title and headings, and
+    whose score is then `score` and `rerank_score`. It is waited for at most half of the time that the call has left;
+    then, or where it is away, busy or not configured, the order is the search's.
     """
     merge_neighbors: _builtins.bool
     """Give chunks of one document that touch, overlap or follow each other as one passage, with the exact text of the

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from groundmesh import deadline
+from groundmesh.chunk_context import in_context
 from groundmesh.errors import Internal, MeshError, Reason
 from groundmesh_gateway.finding.diversity import diverse_order
 from groundmesh_gateway.finding.model import FindOptions, Found, FoundPassage, Vector
@@ -81,7 +82,9 @@ class Finder(Generic[V]):
         self._watch.enter(Stage.RERANK)
         try:
             with self._share_of_time():
-                scores = await self._mesh.rerank([each.passage.text for each in head])
+                scores = await self._mesh.rerank(
+                    [in_context(each.context, each.passage.text) for each in head]
+                )
             if len(scores) != len(head):
                 raise Internal(f"the embedder gave {len(scores)} scores for {len(head)} passages")
         except MeshError as error:

@@ -39,6 +39,8 @@ class FoundPassage:
     """Its nearness to the query; None when the dense search did not find it."""
     chunks: tuple[int, ...]
     """Which chunks of the search's answer it is made of, the best first."""
+    context: str = ""
+    """What its chunk was embedded with, and is reranked with: title and headings."""
     rerank_score: float | None = None
     """The cross-encoder's; None when it was not asked."""
 
