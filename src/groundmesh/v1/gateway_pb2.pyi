@@ -151,7 +151,9 @@ class AskRequest(_message.Message):
     """Who goes first."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The collections to answer from: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model."""
+        """The collections to answer from: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model, each
+        once.
+        """
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[_generator_pb2.ChatMessage]:
@@ -566,7 +568,7 @@ class GatewayServiceSearchRequest(_message.Message):
     """The words; at most 8 KiB."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The collections: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model."""
+        """The collections: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model, each once."""
 
     @_builtins.property
     def retrieval(self) -> Global___RetrievalOptions:
