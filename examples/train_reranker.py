@@ -14,7 +14,6 @@ model to compare two texts before the few real queries teach it what is asked he
 
 import argparse
 import json
-import logging
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -36,8 +35,6 @@ from groundmesh.models import DEFAULT_EMBEDDING_MODEL
 from groundmesh.models.prepared import prepare_model
 from groundmesh_retriever.analysis import DEFAULT_LANGUAGE, analyzer
 
-log = logging.getLogger("train_reranker")
-
 SEED = 7
 CANDIDATES = 50
 """Documents that are reranked, and that negatives are taken from."""
@@ -48,8 +45,6 @@ MAX_TOKENS = 192
 """Of a query and a document while learning: more cost time."""
 SERVED_TOKENS = 320
 """Of a query and a passage: a chunk has up to 256."""
-
-Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -113,11 +108,8 @@ class FirstStage:
         best = np.argsort(-fused, axis=1, kind="stable")[:, :CANDIDATES]
         return [[self._ids[column] for column in row] for row in best]
 
-    def _embed(self, texts: Sequence[str]) -> Scores:
-        vectors: Scores = self._model.encode(
-            list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False
-        ).astype(np.float32)
-        return vectors
+    def _embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        return np.asarray(self._model.encode(list(texts), normalize_embeddings=True))
 
 
 def _bm25_weights(counts: Any, k1: float = 1.2, b: float = 0.75) -> Any:
@@ -131,11 +123,11 @@ def _bm25_weights(counts: Any, k1: float = 1.2, b: float = 0.75) -> Any:
     return weights.tocsr()
 
 
-def _reciprocal_ranks(scores: NDArray[Any]) -> Scores:
+def _reciprocal_ranks(scores: NDArray[Any]) -> NDArray[Any]:
     order = np.argsort(-scores, axis=1, kind="stable")[:, :FUSION_DEPTH]
     shares = np.broadcast_to(1 / (60 + np.arange(1, order.shape[1] + 1)), order.shape)
-    fused = np.zeros(scores.shape, dtype=np.float32)
-    np.put_along_axis(fused, order, shares.astype(np.float32), axis=1)
+    fused = np.zeros(scores.shape)
+    np.put_along_axis(fused, order, shares, axis=1)
     return fused
 
 
@@ -196,13 +188,8 @@ def train(model: CrossEncoder, lists: list[dict[str, Any]], folder: Path) -> Non
         disable_tqdm=True,
         seed=SEED,
     )
-    trainer = CrossEncoderTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_list(lists),
-        loss=LambdaLoss(model),
-    )
-    trainer.train()
+    rows = Dataset.from_list(lists)
+    CrossEncoderTrainer(model, arguments, train_dataset=rows, loss=LambdaLoss(model)).train()
 
 
 def evaluate(model: CrossEncoder, data: Data, first: FirstStage) -> Mapping[str, float]:
@@ -220,30 +207,28 @@ def evaluate(model: CrossEncoder, data: Data, first: FirstStage) -> Mapping[str,
     evaluator = CrossEncoderRerankingEvaluator(
         samples, at_k=10, always_rerank_positives=False, batch_size=32, write_csv=False
     )
-    measured: Mapping[str, float] = evaluator(model)
-    return measured
+    return dict(evaluator(model))
 
 
 def main() -> None:
     """Train, save, and say what it is worth."""
     options = _options()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     random.seed(SEED)
     torch.manual_seed(SEED)
     base = str(prepare_model(DEFAULT_EMBEDDING_MODEL))
     data = load(options.data)
-    log.info("indexing %d documents", len(data.texts))
+    print(f"indexing {len(data.texts)} documents")
     embedding = SentenceTransformer(base, local_files_only=True, model_kwargs={"dtype": "bfloat16"})
     first = FirstStage(data, embedding)
     titles = title_lists(data, first, options.titles)
     queries = query_lists(data, first, options.rounds)
     model = _untrained(base)
-    log.info("learning from %d titles, then from %d queries", len(titles), len(queries))
+    print(f"learning from {len(titles)} titles, then from {len(queries)} queries")
     train(model, titles, options.out)
     train(model, queries, options.out)
     model.max_seq_length = SERVED_TOKENS
     model.save_pretrained(str(options.out))
-    log.info("saved to %s", options.out)
+    print(f"saved to {options.out}")
     if "test" in data.relevant:
         measured = evaluate(model.bfloat16(), data, first)
         print(json.dumps({name: round(float(value), 4) for name, value in measured.items()}))
