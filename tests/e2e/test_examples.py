@@ -30,8 +30,8 @@ def data_set(folder: Path) -> Path:
     for file, rows in lines.items():
         (folder / file).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     for split, names in (("train", FRUITS[:6]), ("test", FRUITS[6:])):
-        rows = [f"q-{name}\t{name}\t1\n" for name in names]
-        (folder / "qrels" / f"{split}.tsv").write_text("".join(["query\tdocument\tscore\n", *rows]))
+        judged = "".join(f"q-{name}\t{name}\t1\n" for name in names)
+        (folder / "qrels" / f"{split}.tsv").write_text(f"query\tdocument\tscore\n{judged}")
     return folder
 
 
