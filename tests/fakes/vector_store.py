@@ -3,17 +3,18 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from groundmesh.errors import Reason, Unavailable
-from groundmesh_retriever.filters import AllOf, AnyOf, Comparison, Filter, Not, Operator
+from groundmesh_retriever.filters import AllOf, AnyOf, Comparison, Filter, NoneOf, Operator
 from groundmesh_retriever.model import Scalar
 from groundmesh_retriever.stores.base import (
     Ask,
     Capabilities,
     ChunkWrite,
+    Freshness,
     Hit,
     IndexMissing,
     IndexSpec,
@@ -58,9 +59,16 @@ class FakeVectorStore:
         for key in keys:
             rows.pop(key, None)
 
-    async def get(self, index: str, keys: Sequence[str]) -> list[StoredChunk]:
+    async def get(
+        self,
+        index: str,
+        keys: Sequence[str],
+        *,
+        freshness: Freshness = Freshness.STRONG,
+        with_vectors: bool = False,
+    ) -> list[StoredChunk]:
         rows = self._rows(index)
-        return [_stored(rows[key][0]) for key in keys if key in rows]
+        return [_stored(rows[key], with_vectors=with_vectors) for key in keys if key in rows]
 
     async def count(self, index: str) -> int:
         return len(self._rows(index))
@@ -108,14 +116,16 @@ class FakeVectorStore:
         self.searches += 1
         rows = self._rows(index)
         best = sorted(scores, key=lambda key: (-scores[key], key))[: ask.limit]
-        return [Hit(_stored(rows[key][0]), scores[key]) for key in best]
+        return [
+            Hit(key, scores[key], _stored(rows[key]) if ask.with_chunks else None) for key in best
+        ]
 
 
 def matches(node: Filter, metadata: dict[str, Scalar]) -> bool:
     """What a filter means, in the fewest words."""
     match node:
-        case Not(child):
-            return not matches(child, metadata)
+        case NoneOf(filters):
+            return not any(matches(each, metadata) for each in filters)
         case AllOf(filters):
             return all(matches(each, metadata) for each in filters)
         case AnyOf(filters):
@@ -150,5 +160,7 @@ def _bm25(term: str, key: str, counts: dict[str, Counter[str]]) -> float:
     return idf * count * (K1 + 1) / (count + K1 * (1 - B + B * lengths[key] / average))
 
 
-def _stored(write: ChunkWrite) -> StoredChunk:
-    return StoredChunk(write.key, write.version, write.document, write.chunk)
+def _stored(row: Row, *, with_vectors: bool = False) -> StoredChunk:
+    write, vector = row
+    chunk = StoredChunk(write.key, write.version, write.document, write.chunk)
+    return replace(chunk, vector=vector) if with_vectors else chunk

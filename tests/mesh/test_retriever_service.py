@@ -28,8 +28,6 @@ from groundmesh.v1.retriever_pb2 import (
     UPSERT_OUTCOME_CREATED,
     UPSERT_OUTCOME_REPLACED,
     UPSERT_OUTCOME_UNCHANGED,
-    Comparison,
-    Filter,
     UpsertCommit,
     UpsertDocumentsRequest,
     UpsertDocumentsResponse,
@@ -252,56 +250,6 @@ async def test_get_text_by_range_and_chunks(client: RetrieverClient) -> None:
     assert len({chunk.chunk_id for chunk in chunks}) == 3
 
 
-async def test_search_modes_say_what_ran(client: RetrieverClient) -> None:
-    await client.upsert(CATS, DOGS)
-    dense = await client.search(CATS.lines[0])
-    assert dense.mode == SEARCH_MODE_DENSE
-    assert dense.chunks[0].chunk.text == CATS.lines[0]
-    assert dense.chunks[0].dense_score == pytest.approx(1.0, abs=1e-5)
-    assert not dense.chunks[0].HasField("sparse_score")
-    assert dense.chunks[0].title == f"Title of {CATS.uri}"
-    assert dense.chunks[0].uri == CATS.uri
-
-    sparse = await client.search("sleeping kittens", mode=SEARCH_MODE_SPARSE)
-    assert sparse.mode == SEARCH_MODE_SPARSE
-    assert [hit.chunk.text for hit in sparse.chunks] == list(CATS.lines[:2])
-    assert all(hit.score > 0 and not hit.HasField("dense_score") for hit in sparse.chunks)
-
-    chosen = await client.search("puppies", mode=retriever_pb2.SEARCH_MODE_UNSPECIFIED)
-    assert chosen.mode == SEARCH_MODE_HYBRID
-    best = {hit.chunk.text: hit for hit in chosen.chunks}[DOGS.lines[1]]
-    assert best.HasField("sparse_score")
-    assert best.HasField("dense_score")
-    without_text = await client.search("", mode=retriever_pb2.SEARCH_MODE_UNSPECIFIED)
-    assert without_text.mode == SEARCH_MODE_DENSE
-
-    stopped = await client.search("of the and", mode=SEARCH_MODE_HYBRID)
-    assert len(stopped.degraded) == 1
-    assert len(stopped.chunks) == 5
-
-
-async def test_hybrid_scores_are_sums_of_reciprocal_ranks(client: RetrieverClient) -> None:
-    await client.upsert(CATS, DOGS)
-    hits = (await client.search(DOGS.lines[0], mode=SEARCH_MODE_HYBRID)).chunks
-    assert hits[0].chunk.text == DOGS.lines[0]
-    assert hits[0].score == pytest.approx(2 / 61)
-
-
-async def test_limits_and_filters(client: RetrieverClient) -> None:
-    old = Doc("a", [f"old {n}" for n in range(30)], metadata={"year": 1999, "lang": "en"})
-    new = Doc("b", [f"new {n}" for n in range(30)], metadata={"year": 2020, "lang": "de"})
-    await client.upsert(old, new)
-    assert len(await client.found("x", limit=7)) == 7
-    assert len(await client.found("x")) == 10
-    capped = await client.search("x", limit=10, max_chunks_per_document=2)
-    assert sorted(hit.uri for hit in capped.chunks) == ["a", "a", "b", "b"]
-    comparison = Comparison(field="year", operator=retriever_pb2.COMPARISON_OPERATOR_GREATER)
-    comparison.values.add(number_value=2000)
-    only_new = await client.search("x", limit=100, filter=Filter(comparison=comparison))
-    assert {hit.uri for hit in only_new.chunks} == {"b"}
-    assert len(only_new.chunks) == 30
-
-
 async def test_deleting_a_document(client: RetrieverClient, tmp_path: Path) -> None:
     await client.upsert(CATS, DOGS)
     await client.documents.DeleteDocument(
@@ -328,35 +276,6 @@ async def test_a_text_that_two_documents_share_outlives_one_of_them(
         document_pb2.GetDocumentTextRequest(name=twin.name)
     )
     assert text.text.decode() == twin.text
-
-
-BAD_SEARCHES: list[tuple[dict[str, Any], str]] = [
-    ({"limit": -1}, "limit"),
-    ({"limit": 1_001}, "limit"),
-    ({"max_chunks_per_document": -1}, "max_chunks_per_document"),
-    ({"collections": []}, "collections"),
-    ({"collections": ["nonsense"]}, "collections[0]"),
-    ({"query_vector": Vectors()}, "query_vector.rows"),
-    ({"query_vector": None}, "query_vector"),
-    ({"query_vector": Vectors(data=b"123", rows=1, dimension=1)}, "query_vector.data"),
-    ({"query_vector": Vectors(data=bytes(8), rows=1, dimension=2)}, "query_vector.dimension"),
-    ({"query_vector": Vectors(rows=-1)}, "query_vector.rows"),
-    ({"mode": SEARCH_MODE_SPARSE, "query_text": " "}, "query_text"),
-    ({"query_text": "x" * 8_193}, "query_text"),
-    ({"mode": 99}, "mode"),
-    ({"consistency": 99}, "consistency"),
-    ({"filter": Filter()}, "filter"),
-    ({"filter": Filter(comparison=Comparison(field="a"))}, "filter.comparison.operator"),
-]
-
-
-@pytest.mark.parametrize(("fields", "named"), BAD_SEARCHES)
-async def test_a_bad_search_names_its_field(
-    client: RetrieverClient, fields: dict[str, Any], named: str
-) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        await client.search("x", **fields)
-    assert violations(caught.value) == [named]
 
 
 async def test_vectors_of_another_model_are_refused(client: RetrieverClient) -> None:

@@ -20,7 +20,7 @@ MAX_DEPTH = 8
 MAX_ITEMS = 100
 """The most filters of a list, and the most values of IN."""
 MAX_PARTS = 500
-"""The most values, lists and negations of a whole filter."""
+"""The most values and lists of a whole filter."""
 MAX_VALUE_BYTES = 4_096
 """The longest string of a comparison, in UTF-8."""
 
@@ -69,13 +69,15 @@ class AnyOf:
 
 
 @dataclass(frozen=True)
-class Not:
-    """The opposite."""
+class NoneOf:
+    """None of these."""
 
-    filter: "Filter"
+    filters: tuple["Filter", ...]
 
 
-Filter: TypeAlias = Comparison | AllOf | AnyOf | Not
+Filter: TypeAlias = Comparison | AllOf | AnyOf | NoneOf
+
+_LISTS = {AllOf: "all_of", AnyOf: "any_of", NoneOf: "none_of"}
 
 
 def is_field(name: str) -> bool:
@@ -92,7 +94,7 @@ def check(root: Filter, *, field: str) -> None:
         parts += len(node.values) if isinstance(node, Comparison) else 1
         if depth > MAX_DEPTH or parts > MAX_PARTS:
             raise InvalidArgument.of_field(
-                field, f"at most {MAX_DEPTH} levels, and {MAX_PARTS} values, lists and negations"
+                field, f"at most {MAX_DEPTH} levels, and {MAX_PARTS} values and lists"
             )
         pending.extend((child, at, depth + 1) for child, at in _children(node, path))
         if isinstance(node, Comparison):
@@ -103,10 +105,8 @@ def _children(node: Filter, path: str) -> Iterable[tuple[Filter, str]]:
     match node:
         case Comparison():
             return ()
-        case Not(child):
-            return ((child, f"{path}.not"),)
-        case AllOf(filters) | AnyOf(filters):
-            at = f"{path}.{'all_of' if isinstance(node, AllOf) else 'any_of'}.filters"
+        case AllOf(filters) | AnyOf(filters) | NoneOf(filters):
+            at = f"{path}.{_LISTS[type(node)]}.filters"
             if not 1 <= len(filters) <= MAX_ITEMS:
                 raise InvalidArgument.of_field(at, f"1 to {MAX_ITEMS} filters")
             return [(child, f"{at}[{i}]") for i, child in enumerate(filters)]

@@ -102,6 +102,17 @@ class DocumentDraft:
 
 
 @dataclass(frozen=True)
+class DocumentHead:
+    """What a found chunk says of its document: what a search reads of the catalog."""
+
+    name: DocumentName
+    uri: str
+    title: str
+    content_sha256: str
+    text_sha256: str
+
+
+@dataclass(frozen=True)
 class Document:
     """A committed document, as the catalog knows it."""
 
@@ -112,6 +123,14 @@ class Document:
     chunk_count: int
     create_time: datetime
     update_time: datetime
+
+    @property
+    def head(self) -> DocumentHead:
+        """What its chunks say of it."""
+        draft = self.draft
+        return DocumentHead(
+            self.name, draft.uri, draft.title, draft.content_sha256, self.text_sha256
+        )
 
 
 @dataclass(frozen=True)

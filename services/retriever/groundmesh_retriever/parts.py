@@ -7,7 +7,7 @@ from groundmesh.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName
 from groundmesh_retriever.catalog import collections
 from groundmesh_retriever.catalog.database import Database
-from groundmesh_retriever.model import Collection, Document, Splitting
+from groundmesh_retriever.model import Collection, DocumentHead, Splitting
 from groundmesh_retriever.page_tokens import PageTokens
 from groundmesh_retriever.stores.base import VectorStore
 from groundmesh_retriever.stores.texts import TextStore
@@ -74,11 +74,11 @@ def no_document(name: DocumentName) -> NotFound:
     return NotFound(f"no document {name}", reason=Reason.DOCUMENT_NOT_FOUND)
 
 
-def chunk_id(document: Document, splitting: Splitting, ordinal: int) -> str:
+def chunk_id(document: DocumentHead, splitting: Splitting, ordinal: int) -> str:
     """What a chunk is known by outside: the same for the same content, whenever it was written."""
     parts = (
         str(document.name),
-        document.draft.content_sha256,
+        document.content_sha256,
         document.text_sha256,
         splitting.method,
         str(splitting.max_tokens),
@@ -91,3 +91,8 @@ def chunk_id(document: Document, splitting: Splitting, ordinal: int) -> str:
 def chunk_keys(version: str, ordinals: range) -> list[str]:
     """The keys, in the vector store, of chunks of one version of a document."""
     return [f"{version}-{ordinal}" for ordinal in ordinals]
+
+
+def version_of(chunk_key: str) -> str:
+    """The version that a chunk belongs to."""
+    return chunk_key.rpartition("-")[0]

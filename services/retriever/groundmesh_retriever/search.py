@@ -1,239 +1,147 @@
-"""Search: ask the store, keep what the catalog calls live, fuse, and refill what fell out."""
+"""Search: over one collection or several, for what the principal may read."""
 
 import asyncio
-import time
-from collections import Counter
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from groundmesh.errors import FailedPrecondition, InvalidArgument, Reason
+from groundmesh.errors import Aborted, FailedPrecondition, InvalidArgument, Reason
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName
-from groundmesh_retriever import analysis
-from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.catalog.documents import labels_of
-from groundmesh_retriever.filters import Filter
-from groundmesh_retriever.fusion import fuse
-from groundmesh_retriever.model import Chunk, Collection, Document, Splitting
-from groundmesh_retriever.parts import ModelRef, Parts, lost_index
-from groundmesh_retriever.stores.base import (
-    MAX_HITS,
-    Ask,
-    Freshness,
-    Hit,
-    IndexMissing,
-    Scope,
-    Vectors,
-)
+from groundmesh_retriever.fusion import RRF_K
+from groundmesh_retriever.known_collections import KnownCollections
+from groundmesh_retriever.model import Collection
+from groundmesh_retriever.parts import Parts, lost_index
+from groundmesh_retriever.query import Found, Mode, Query, Result, Search
+from groundmesh_retriever.search_run import IndexLost, Outdated, Ranked, SearchRun
+from groundmesh_retriever.stores.base import Scope
 
-FUSION_DEPTH = 100
-"""How many hits of each kind are fused at least: a chunk ranked low by both can still be best."""
-_REFILL_FACTOR = 4
-
-
-class Mode(Enum):
-    """What hits are ranked by."""
-
-    DENSE = "DENSE"
-    SPARSE = "SPARSE"
-    HYBRID = "HYBRID"
-
-
-@dataclass(frozen=True)
-class Query:
-    """A search, as its caller asks it."""
-
-    mode: Mode | None
-    """None: HYBRID where that is possible, else DENSE."""
-    text: str
-    vector: Vectors | None
-    model: ModelRef
-    limit: int
-    max_chunks_per_document: int
-    """0: any number."""
-    filter: Filter | None = None
-    freshness: Freshness = Freshness.SESSION
-
-
-@dataclass(frozen=True)
-class Found:
-    """A chunk that was found."""
-
-    document: Document
-    chunk: Chunk
-    score: float
-    dense_score: float | None
-    sparse_score: float | None
-
-
-@dataclass
-class Result:
-    """What a search found, how, and how long each store took."""
-
-    mode: Mode
-    splitting: Splitting
-    found: list[Found] = field(default_factory=list)
-    degraded: list[str] = field(default_factory=list)
-    store_s: float = 0.0
-    catalog_s: float = 0.0
+MAX_COLLECTIONS = 100
+"""The most collections of one search."""
+_AT_ONCE = 8
+"""How many collections of one search are asked at the same time."""
+_TRIES = 5
 
 
 class Searches:
-    """Searches one collection at a time."""
+    """Searches of every tenant; callers have checked whose collections they name."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._known = KnownCollections(parts.database)
 
-    async def search(self, principal: Principal, name: CollectionName, query: Query) -> Result:
+    async def search(
+        self, principal: Principal, names: Sequence[CollectionName], query: Query
+    ) -> Result:
         """The best chunks that the principal may read."""
-        began = time.perf_counter()
-        collection = await self._parts.collection(name)
-        result = Result(_mode(collection, query), collection.index.config.splitting)
-        result.catalog_s = time.perf_counter() - began
-        query.model.check(collection)
-        terms = _terms(collection, query, result)
-        vector = _vector(collection, query, result.mode)
         scope = Scope(principal.tenant, labels_of(principal), query.filter)
-        run = _Run(self._parts, collection, query, scope, vector, terms, result)
-        try:
-            await run.fill()
-        except IndexMissing as error:
-            await self._explain_missing(name, error)
+        for _ in range(_TRIES):
+            collections = await self._known.get(names)
+            try:
+                return await self._attempt(collections, query, scope)
+            except Outdated:
+                await self._known.renew(collections)
+            except IndexLost as lost:
+                if not await self._known.renew(collections):
+                    raise lost_index(lost.collection) from lost
+            except (InvalidArgument, FailedPrecondition):
+                if not await self._known.renew(collections):
+                    raise
+        raise Aborted("a collection changes faster than it can be searched; search again")
+
+    async def _attempt(
+        self, collections: Sequence[Collection], query: Query, scope: Scope
+    ) -> Result:
+        """Search the collections as they are known; Outdated, if they are so no longer."""
+        _check_one_model(collections)
+        query.model.check(collections[0])
+        result = Result(_mode(collections, query), query.freshness)
+        search = Search(query, scope, result)
+        runs = [SearchRun(self._parts, each, search) for each in collections]
+        if len(runs) == 1:
+            ranked = [(runs[0], each) for each in await runs[0].rank(whole=True)]
+        else:
+            ranked = _merged(query, runs, await _all_ranked(runs))
+        result.found = await _completed(ranked)
+        result.degraded = list(dict.fromkeys(result.degraded))
         return result
 
-    async def _explain_missing(self, name: CollectionName, error: IndexMissing) -> None:
-        await self._parts.collection(name)  # NotFound, if it was deleted meanwhile
-        raise lost_index(name) from error
+
+_OfRun = tuple[SearchRun, Ranked]
 
 
-@dataclass
-class _Run:
-    """One search under way."""
+async def _all_ranked(runs: Sequence[SearchRun]) -> list[list[Ranked]]:
+    slots = asyncio.Semaphore(_AT_ONCE)
 
-    parts: Parts
-    collection: Collection
-    query: Query
-    scope: Scope
-    vector: Vectors
-    terms: str
-    result: Result
-    live: dict[str, Document] = field(default_factory=dict)
-    checked: set[str] = field(default_factory=set)
+    async def rank(run: SearchRun) -> list[Ranked]:
+        async with slots:
+            return await run.rank(whole=False)
 
-    async def fill(self) -> None:
-        """Ask for more, until there is enough or the store has no more."""
-        depth = self._first_depth()
-        while True:
-            dense, sparse = await self._ask(depth)
-            await self._check(dense + sparse)
-            self.result.found = self._rank(dense, sparse)
-            asked = [hits for hits, runs in zip((dense, sparse), self._runs(), strict=True) if runs]
-            exhausted = all(len(hits) < depth for hits in asked)
-            if len(self.result.found) >= self.query.limit or exhausted or depth == MAX_HITS:
-                return
-            depth = min(depth * _REFILL_FACTOR, MAX_HITS)
-
-    def _first_depth(self) -> int:
-        wanted = self.query.limit
-        if self.query.max_chunks_per_document:
-            wanted *= _REFILL_FACTOR
-        if self.result.mode is Mode.HYBRID:
-            wanted = max(wanted, FUSION_DEPTH)
-        return min(wanted, MAX_HITS)
-
-    def _runs(self) -> tuple[bool, bool]:
-        mode = self.result.mode
-        return mode is not Mode.SPARSE, mode is not Mode.DENSE and bool(self.terms)
-
-    async def _ask(self, depth: int) -> tuple[list[Hit], list[Hit]]:
-        began = time.perf_counter()
-        ask = Ask(self.scope, depth, self.query.freshness)
-        index, vectors = self.collection.index.id, self.parts.vectors
-        runs = self._runs()
-        both = await asyncio.gather(
-            vectors.search_dense(index, self.vector, ask) if runs[0] else _nothing(),
-            vectors.search_sparse(index, self.terms, ask) if runs[1] else _nothing(),
-        )
-        self.result.store_s += time.perf_counter() - began
-        return both
-
-    async def _check(self, hits: list[Hit]) -> None:
-        """Learn which of the hits' versions are live."""
-        began = time.perf_counter()
-        new = {hit.stored.version for hit in hits} - self.checked
-        if new:
-            async with self.parts.database.reading() as connection:
-                self.live |= await rows.of_versions(connection, self.collection, sorted(new))
-            self.checked |= new
-        self.result.catalog_s += time.perf_counter() - began
-
-    def _rank(self, dense: list[Hit], sparse: list[Hit]) -> list[Found]:
-        """The best live chunks, by the mode's score and then by key, so that ties stay put."""
-        by_kind = [
-            {hit.stored.key: hit for hit in hits if hit.stored.version in self.live}
-            for hits in (dense, sparse)
-        ]
-        if self.result.mode is Mode.HYBRID:
-            scores = fuse([list(kind) for kind in by_kind])
-        else:
-            scores = {key: hit.score for kind in by_kind for key, hit in kind.items()}
-        stored = {key: hit.stored for kind in by_kind for key, hit in kind.items()}
-        found: list[Found] = []
-        of_document: Counter[str] = Counter()
-        for key in sorted(scores, key=lambda key: (-scores[key], key)):
-            version = stored[key].version
-            of_document[version] += 1
-            if 0 < self.query.max_chunks_per_document < of_document[version]:
-                continue
-            each = [hit.score if (hit := kind.get(key)) else None for kind in by_kind]
-            found.append(Found(self.live[version], stored[key].chunk, scores[key], *each))
-        return found[: self.query.limit]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(rank(run)) for run in runs]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
-async def _nothing() -> list[Hit]:
-    return []
+def _merged(
+    query: Query, runs: Sequence[SearchRun], rankings: Sequence[Sequence[Ranked]]
+) -> list[_OfRun]:
+    """By rank: scores of two collections can't be compared, but for the cosines of one model.
+
+    Those decide between chunks of one rank; then BM25 does, so that the order is always the same.
+    """
+    merged = [
+        (run, replace(each, score=1 / (RRF_K + rank)))
+        for run, ranking in zip(runs, rankings, strict=True)
+        for rank, each in enumerate(ranking, start=1)
+    ]
+    return sorted(merged, key=_best_first)[: query.limit]
 
 
-def _mode(collection: Collection, query: Query) -> Mode:
-    full_text = collection.index.full_text
-    if query.mode is None:
-        return Mode.HYBRID if full_text and query.text else Mode.DENSE
-    if query.mode is not Mode.DENSE and not full_text:
+def _best_first(item: _OfRun) -> tuple[float, float, float, str]:
+    ranked = item[1]
+    cosine = -2.0 if ranked.dense_score is None else ranked.dense_score
+    return -ranked.score, -cosine, -(ranked.sparse_score or 0.0), ranked.key
+
+
+async def _completed(ranked: Sequence[_OfRun]) -> list[Found]:
+    """The chunks themselves, each asked of its own collection where it is not here yet."""
+    of_run: dict[int, tuple[SearchRun, list[Ranked]]] = {}
+    for run, each in ranked:
+        of_run.setdefault(id(run), (run, []))[1].append(each)
+    found = {
+        each.key: each for run, wanted in of_run.values() for each in await run.complete(wanted)
+    }
+    return [found[each.key] for _, each in ranked]
+
+
+def _check_one_model(collections: Sequence[Collection]) -> None:
+    """Scores and vectors of two models don't mix."""
+    first = collections[0].index.config.embedding
+    others = [
+        str(each.name)
+        for each in collections
+        if (each.index.config.embedding.model, each.index.config.embedding.revision)
+        != (first.model, first.revision)
+    ]
+    if others:
         raise FailedPrecondition(
-            f"{collection.name} has no full text: its vector store can't do it (Milvus before 2.5);"
+            f"{', '.join(others)}: not built with {first.model!r} at {first.revision!r}, as"
+            f" {collections[0].name} is; search them by themselves",
+            reason=Reason.MODEL_MISMATCH,
+        )
+
+
+def _mode(collections: Sequence[Collection], query: Query) -> Mode:
+    without = [str(each.name) for each in collections if not each.index.full_text]
+    if query.mode is None:
+        return Mode.HYBRID if query.text and not without else Mode.DENSE
+    if query.mode is not Mode.DENSE and without:
+        raise FailedPrecondition(
+            f"{', '.join(without)}: no full text, which needs Milvus 2.5 or later;"
             " search with DENSE",
             reason=Reason.FULL_TEXT_UNSUPPORTED,
         )
     return query.mode
-
-
-def _terms(collection: Collection, query: Query, result: Result) -> str:
-    if result.mode is Mode.DENSE:
-        return ""
-    if not query.text.strip():
-        raise InvalidArgument.of_field("query_text", f"must be set for {result.mode.value}")
-    terms = analysis.analyzer(collection.index.config.language)(query.text)
-    if not terms:
-        result.degraded.append("full text: no word of the query is one to search for")
-    return analysis.joined(terms)
-
-
-def _vector(collection: Collection, query: Query, mode: Mode) -> Vectors:
-    if mode is Mode.SPARSE:
-        return np.empty(0, dtype=np.float32)
-    if query.vector is None:
-        raise InvalidArgument.of_field("query_vector", f"must be set for {mode.value}")
-    dimension = collection.index.config.embedding.dimension
-    if query.vector.shape != (dimension,):
-        raise InvalidArgument.of_field(
-            "query_vector.dimension",
-            f"must be {dimension}, not {query.vector.shape[-1]}",
-            reason=Reason.DIMENSION_MISMATCH,
-        )
-    if not np.isfinite(query.vector).all():
-        raise InvalidArgument.of_field("query_vector.data", "must be finite numbers")
-    if not query.vector.any():
-        raise InvalidArgument.of_field("query_vector.data", "must not be zeros only: no direction")
-    return query.vector

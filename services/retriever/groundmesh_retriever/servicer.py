@@ -24,7 +24,7 @@ from groundmesh_retriever.upload_stream import UploadStream, read_on
 from groundmesh_retriever.wire.collections import from_view, new_name, to_config
 from groundmesh_retriever.wire.common import page_size
 from groundmesh_retriever.wire.documents import from_chunk, from_document
-from groundmesh_retriever.wire.search import from_result, to_query
+from groundmesh_retriever.wire.search import from_result, to_names, to_query
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -189,7 +189,7 @@ class DocumentServicer(document_pb2_grpc.DocumentServiceServicer):
             page_token=request.page_token,
         )
         return document_pb2.ListChunksResponse(
-            chunks=[from_chunk(chunk, page.document, page.splitting) for chunk in page.chunks],
+            chunks=[from_chunk(chunk, page.document.head, page.splitting) for chunk in page.chunks],
             next_page_token=page.next_page_token,
         )
 
@@ -224,11 +224,8 @@ class RetrieverServicer(retriever_pb2_grpc.RetrieverServiceServicer):
         self, request: retriever_pb2.SearchRequest, _context: Context
     ) -> retriever_pb2.SearchResponse:
         """Find chunks."""
-        if len(request.collections) != 1:
-            raise InvalidArgument.of_field("collections", "exactly one, in this version")
-        name = require_name(request.collections[0], CollectionName, field="collections[0]")
-        result = await self._searches.search(current_principal(), name, to_query(request))
-        return from_result(result)
+        names, query = to_names(request), to_query(request)
+        return from_result(await self._searches.search(current_principal(), names, query))
 
 
 def _no_reindex(name: str) -> Unimplemented:

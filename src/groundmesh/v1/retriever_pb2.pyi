@@ -617,8 +617,12 @@ class SearchResponse(_message.Message):
     CATALOG_DURATION_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_DURATION_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """What they are ranked by."""
+    consistency: Global___Consistency.ValueType
+    """How fresh the search was: as asked, SESSION where nothing was."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredChunk]:
         """The chunks, best first."""
@@ -639,6 +643,12 @@ class SearchResponse(_message.Message):
     def vectors(self) -> _common_pb2.Vectors:
         """The chunks' vectors: row i belongs to chunk i; absent unless asked for."""
 
+    @_builtins.property
+    def consistency_duration(self) -> _duration_pb2.Duration:
+        """What seeing every write cost: how long the store let a look-up wait that finds nothing, asked beside the search
+        and as fresh; of several collections, the longest. Absent unless STRONG.
+        """
+
     def __init__(
         self,
         *,
@@ -648,10 +658,12 @@ class SearchResponse(_message.Message):
         catalog_duration: _duration_pb2.Duration | None = ...,
         degraded: _abc.Iterable[_builtins.str] | None = ...,
         vectors: _common_pb2.Vectors | None = ...,
+        consistency: Global___Consistency.ValueType = ...,
+        consistency_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "store_duration", b"store_duration", "vectors", b"vectors"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "consistency_duration", b"consistency_duration", "store_duration", b"store_duration", "vectors", b"vectors"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "chunks", b"chunks", "degraded", b"degraded", "mode", b"mode", "store_duration", b"store_duration", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog_duration", b"catalog_duration", "chunks", b"chunks", "consistency", b"consistency", "consistency_duration", b"consistency_duration", "degraded", b"degraded", "mode", b"mode", "store_duration", b"store_duration", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,8 +69,8 @@ class RetrieverServiceServicer(object):
     def Search(self, request, context):
         """Finds the chunks that suit a query best, of those that the principal may read.
         Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
-        PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); UNAVAILABLE
-        (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+        PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
+        (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,8 +47,8 @@ class RetrieverServiceStub:
     Search: _grpc.UnaryUnaryMultiCallable[_retriever_pb2.SearchRequest, _retriever_pb2.SearchResponse]
     """Finds the chunks that suit a query best, of those that the principal may read.
     Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
-    PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); UNAVAILABLE
-    (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+    PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
+    (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
     """
 
 @_typing.type_check_only
@@ -70,8 +70,8 @@ class RetrieverServiceAsyncStub(RetrieverServiceStub):
     Search: _aio.UnaryUnaryMultiCallable[_retriever_pb2.SearchRequest, _retriever_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds the chunks that suit a query best, of those that the principal may read.
     Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
-    PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); UNAVAILABLE
-    (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+    PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
+    (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
     """
 
 class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -102,8 +102,8 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retriever_pb2.SearchResponse, _abc.Awaitable[_retriever_pb2.SearchResponse]]:
         """Finds the chunks that suit a query best, of those that the principal may read.
         Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
-        PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); UNAVAILABLE
-        (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+        PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
+        (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
         """
 
 def add_RetrieverServiceServicer_to_server(servicer: RetrieverServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

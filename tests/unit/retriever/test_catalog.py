@@ -18,7 +18,7 @@ from groundmesh.errors import Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName, document_id
 from groundmesh_retriever.catalog import chunk_sets, collections, documents, tables, times
 from groundmesh_retriever.catalog.database import Database
-from groundmesh_retriever.catalog.documents import EVERYBODY
+from groundmesh_retriever.catalog.documents import EVERYBODY, LiveVersions
 from groundmesh_retriever.model import (
     Collection,
     Document,
@@ -178,7 +178,36 @@ async def test_a_document_comes_back_as_it_was_put(database: Database) -> None:
         live = await documents.find(connection, of, made.name.document, labels=None)
         assert live is not None
         assert (live.document, live.version) == (made, version)
-        assert await documents.of_versions(connection, of, [version, "x"]) == {version: made}
+    known = await live_of(database, of, [version, "x"])
+    assert known == LiveVersions(of.index.id, {version: made.head})
+
+
+async def live_of(database: Database, of: Collection, versions: list[str]) -> LiveVersions | None:
+    return await database.read(lambda connection: documents.live(connection, of.name, versions))
+
+
+async def test_live_versions_are_told_with_the_index_that_serves(database: Database) -> None:
+    of = await added(database, collection())
+    assert await live_of(database, of, []) == LiveVersions(of.index.id, {})
+    async with database.writing() as connection:
+        await collections.remove(connection, of.uid)
+    assert await live_of(database, of, ["x"]) is None
+
+
+async def test_many_collections_are_found_at_once(database: Database) -> None:
+    here = [await added(database, collection(tenant=tenant)) for tenant in ("acme", "globex")]
+    names = [each.name for each in here]
+    absent = CollectionName("acme", "absent")
+    found = await database.read(lambda c: collections.find_all(c, [*names, absent]))
+    assert found == dict(zip(names, here, strict=True))
+
+
+async def test_a_question_to_sqlite_can_t_write(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'c.db'}", timeout_s=10.0)
+    await database.open()
+    with pytest.raises(Unavailable):
+        await database.read(lambda c: c.exec_driver_sql("DELETE FROM collections"))
+    await database.close()
 
 
 @pytest.mark.parametrize(
@@ -233,8 +262,10 @@ async def test_a_version_goes_from_pending_to_live_to_retired(database: Database
     of = await added(database, collection())
     first = await committed(database, of, document(of, "u"))
     second = await committed(database, of, document(of, "u"))
+    known = await live_of(database, of, [first, second])
+    assert known is not None
+    assert list(known.heads) == [second]
     async with database.writing() as connection:
-        assert await documents.of_versions(connection, of, [first]) == {}
         [retired] = await chunk_sets.retired(connection, limit=10)
         assert retired.version == first
         assert not await chunk_sets.reserve(connection, second, 5)

@@ -14,7 +14,7 @@ from groundmesh_retriever.filters import (
     AnyOf,
     Comparison,
     Filter,
-    Not,
+    NoneOf,
     Operator,
     check,
 )
@@ -40,7 +40,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
 FILTERS: st.SearchStrategy[Filter] = st.recursive(
     comparisons(),
     lambda inner: st.one_of(
-        st.builds(Not, inner),
+        st.builds(NoneOf, st.lists(inner, min_size=1, max_size=4).map(tuple)),
         st.builds(AllOf, st.lists(inner, min_size=1, max_size=4).map(tuple)),
         st.builds(AnyOf, st.lists(inner, min_size=1, max_size=4).map(tuple)),
     ),
@@ -84,9 +84,7 @@ def _strings(node: Filter) -> list[Scalar]:
     match node:
         case Comparison(name, _, values):
             return [*values, *(f"{kind}_{name}" for kind in "snb")]
-        case Not(child):
-            return _strings(child)
-        case AllOf(filters) | AnyOf(filters):
+        case AllOf(filters) | AnyOf(filters) | NoneOf(filters):
             return [each for child in filters for each in _strings(child)]
 
 
@@ -100,7 +98,7 @@ def test_keys_are_only_keys(keys: list[str]) -> None:
 def nested(depth: int) -> Filter:
     made: Filter = Comparison("a", Operator.EQUAL, ("x",))
     for _ in range(depth - 1):
-        made = Not(made)
+        made = NoneOf((made,))
     return made
 
 
@@ -124,8 +122,12 @@ X = Comparison("a", Operator.EQUAL, ("x",))
         (Comparison("a", Operator.EQUAL, (float("inf"),)), "filter.comparison.values[0]"),
         (Comparison("a", Operator.EQUAL, ("é" * 2_049,)), "filter.comparison.values[0]"),
         (AllOf(()), "filter.all_of.filters"),
+        (NoneOf(()), "filter.none_of.filters"),
         (AnyOf((X,) * (MAX_ITEMS + 1)), "filter.any_of.filters"),
-        (AllOf((X, Not(AnyOf(())))), "filter.all_of.filters[1].not.any_of.filters"),
+        (
+            AllOf((X, NoneOf((AnyOf(()),)))),
+            "filter.all_of.filters[1].none_of.filters[0].any_of.filters",
+        ),
         (nested(MAX_DEPTH + 1), "filter"),
         (AllOf(tuple(AnyOf((X,) * 100) for _ in range(6))), "filter"),
     ],

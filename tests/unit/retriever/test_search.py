@@ -2,15 +2,18 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from groundmesh.errors import NotFound, Unavailable
+from groundmesh.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName
 from groundmesh_retriever.core import Retriever, RetrieverOptions
+from groundmesh_retriever.fusion import ByRanks, ByScores
 from groundmesh_retriever.model import (
     ChunkSpan,
     DocumentDraft,
@@ -20,7 +23,7 @@ from groundmesh_retriever.model import (
     Splitting,
 )
 from groundmesh_retriever.parts import ModelRef
-from groundmesh_retriever.search import Mode, Query, Result
+from groundmesh_retriever.query import Mode, Query, Result
 from groundmesh_retriever.stores.base import Vectors
 from tests.fakes.vector_store import FakeVectorStore
 
@@ -35,29 +38,48 @@ def store() -> FakeVectorStore:
     return FakeVectorStore()
 
 
-@pytest.fixture
-async def retriever(tmp_path: Path, store: FakeVectorStore) -> AsyncIterator[Retriever]:
+@asynccontextmanager
+async def replica(folder: Path, store: FakeVectorStore) -> AsyncIterator[Retriever]:
     options = RetrieverOptions(
-        catalog_url=f"sqlite+aiosqlite:///{tmp_path / 'c.db'}",
-        artifact_url=tmp_path.as_uri(),
-        folder=tmp_path,
+        catalog_url=f"sqlite+aiosqlite:///{folder / 'c.db'}",
+        artifact_url=folder.as_uri(),
+        folder=folder,
     )
     made = Retriever(store, options, engine="fake")
     await made.start()
-    await made.collections.create(NAME, "", CONFIG)
-    yield made
-    await made.stop()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+@pytest.fixture
+async def retriever(tmp_path: Path, store: FakeVectorStore) -> AsyncIterator[Retriever]:
+    async with replica(tmp_path, store) as made:
+        await made.collections.create(NAME, "", CONFIG)
+        yield made
+
+
+@pytest.fixture
+async def other(
+    tmp_path: Path, store: FakeVectorStore, retriever: Retriever
+) -> AsyncIterator[Retriever]:
+    """Another replica over the same stores, started after the first."""
+    async with replica(tmp_path, store) as made:
+        yield made
 
 
 def leaning(by: float) -> Vectors:
     return np.array([1.0, by], dtype=np.float32)
 
 
-async def write(retriever: Retriever, uri: str, lines: list[str], lean: float) -> None:
+async def write(
+    retriever: Retriever, uri: str, lines: list[str], lean: float, **changes: CollectionName
+) -> None:
     text = "\n".join(lines).encode()
     sha256 = hashlib.sha256(text).hexdigest()
     draft = DocumentDraft(uri, uri, "text/plain", sha256, len(text), (), {})
-    upload = await retriever.uploads.begin(ME, NAME, draft, MODEL)
+    upload = await retriever.uploads.begin(ME, changes.get("to", NAME), draft, MODEL)
     await upload.add_text(text)
     spans, at = [], 0
     for ordinal, line in enumerate(lines):
@@ -76,11 +98,13 @@ async def search(retriever: Retriever, **changes: object) -> Result:
         "limit": 10,
         "max_chunks_per_document": 0,
     }
-    return await retriever.searches.search(ME, NAME, Query(**{**fields, **changes}))  # type: ignore[arg-type]
+    names = changes.pop("names", [NAME])
+    query = Query(**{**fields, **changes})  # type: ignore[arg-type]
+    return await retriever.searches.search(ME, names, query)  # type: ignore[arg-type]
 
 
 def uris(result: Result) -> list[str]:
-    return [found.document.draft.uri for found in result.found]
+    return [found.document.uri for found in result.found]
 
 
 def forget_deletes(store: FakeVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +194,98 @@ async def test_a_store_that_is_away_kills_nobody(
     await retriever.check()
     store.away = False
     await search(retriever)
+
+
+async def test_weights_decide_between_meaning_and_words(retriever: Retriever) -> None:
+    await write(retriever, "near", ["bird"], 0.0)
+    await write(retriever, "between", ["fish"], 0.5)
+    await write(retriever, "named", ["cat"], 2.0)
+    for weight, best in ((1.0, "near"), (0.0, "named")):
+        fusion = ByScores(weight)
+        result = await search(retriever, mode=Mode.HYBRID, text="cat", fusion=fusion)
+        assert uris(result)[0] == best
+        assert result.found[0].score == pytest.approx(1.0)
+    steep = await search(retriever, mode=Mode.HYBRID, text="cat", fusion=ByRanks(1))
+    assert steep.found[0].score == pytest.approx(1 / 2 + 1 / 4)
+
+
+@pytest.mark.parametrize("mode", [Mode.DENSE, Mode.HYBRID])
+async def test_vectors_come_with_the_chunks_that_they_are_of(
+    retriever: Retriever, mode: Mode
+) -> None:
+    await write(retriever, "it", [f"cat {n}" for n in range(9)], 0.0)
+    without = await search(retriever, mode=mode, text="cat", limit=4)
+    assert all(found.vector is None for found in without.found)
+    result = await search(retriever, mode=mode, text="cat", limit=4, with_vectors=True)
+    assert [found.chunk for found in result.found] == [found.chunk for found in without.found]
+    for found in result.found:
+        expected = leaning(found.chunk.span.ordinal / 1_000)
+        assert found.vector == pytest.approx(expected)
+
+
+MORE = [CollectionName("default", f"more-{n}") for n in range(3)]
+
+
+async def test_several_collections_are_merged_by_rank(retriever: Retriever) -> None:
+    for number, name in enumerate(MORE):
+        await retriever.collections.create(name, "", CONFIG)
+        await write(retriever, f"a{number}", ["x", "y"], 0.1 * number, to=name)
+        await write(retriever, f"b{number}", ["z"], 1.0 + number, to=name)
+    result = await search(retriever, names=MORE, limit=5, max_chunks_per_document=1)
+    assert uris(result) == ["a0", "a1", "a2", "b0", "b1"]
+    scores = [found.score for found in result.found]
+    assert scores == pytest.approx([1 / 61] * 3 + [1 / 62] * 2)
+    names = [found.document.name.parent for found in result.found]
+    assert names == [MORE[0], MORE[1], MORE[2], MORE[0], MORE[1]]
+
+
+async def test_collections_of_another_model_are_named(retriever: Retriever) -> None:
+    embedding = replace(CONFIG.embedding, revision="r2")
+    for name, config in ((MORE[0], CONFIG), (MORE[1], replace(CONFIG, embedding=embedding))):
+        await retriever.collections.create(name, "", config)
+    with pytest.raises(FailedPrecondition, match=str(MORE[1])) as caught:
+        await search(retriever, names=[NAME, *MORE[:2]])
+    assert caught.value.reason is Reason.MODEL_MISMATCH
+    assert str(MORE[0]) not in caught.value.message
+    with pytest.raises(NotFound, match=str(MORE[2])):
+        await search(retriever, names=[NAME, MORE[2]])
+
+
+async def test_another_replica_deletes_what_this_one_knows(
+    retriever: Retriever, other: Retriever
+) -> None:
+    await write(retriever, "it", ["old"], 0.0)
+    assert uris(await search(other)) == ["it"]
+    await retriever.collections.delete(NAME)
+    with pytest.raises(NotFound):
+        await search(other)
+
+
+async def test_another_replica_makes_a_collection_anew(
+    retriever: Retriever, other: Retriever
+) -> None:
+    await write(retriever, "old", ["old"], 0.0)
+    assert uris(await search(other)) == ["old"]
+    await retriever.collections.delete(NAME)
+    wider = replace(CONFIG, embedding=replace(CONFIG.embedding, revision="r2", dimension=3))
+    await retriever.collections.create(NAME, "", wider)
+    vector = np.array([1.0, 0.0, 0.0], dtype=np.float32)
+    asked = {"vector": vector, "model": ModelRef("m", "r2")}
+    assert uris(await search(other, **asked)) == []
+
+
+async def test_a_chunk_that_is_replaced_while_it_is_found_is_found_as_it_is_now(
+    retriever: Retriever, store: FakeVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(retriever, "it", ["cat old"], 0.0)
+    get = store.get
+
+    async def late(index: str, keys: list[str], **asked: object) -> object:
+        monkeypatch.setattr(store, "get", get)
+        store.indexes[index].clear()  # swept
+        await write(retriever, "it", ["cat new"], 0.0)
+        return await get(index, keys, **asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "get", late)
+    result = await search(retriever, mode=Mode.HYBRID, text="cat")
+    assert [found.chunk.text for found in result.found] == ["cat new"]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.names import CollectionName
@@ -46,6 +46,16 @@ async def find(connection: AsyncConnection, name: CollectionName) -> Collection 
     """The collection of that name."""
     row = (await connection.execute(_WITH_INDEX.where(_named(name)))).mappings().first()
     return None if row is None else _collection(row)
+
+
+def find_all(
+    connection: Connection, names: Sequence[CollectionName]
+) -> dict[CollectionName, Collection]:
+    """Those of these collections that are there."""
+    named = sa.tuple_(collections.c.tenant, collections.c.collection_id)
+    wanted = named.in_([(name.tenant, name.collection) for name in names])
+    rows = connection.execute(_WITH_INDEX.where(wanted)).mappings()
+    return {found.name: found for found in map(_collection, rows)}
 
 
 async def lock(connection: AsyncConnection, uid: str) -> Collection | None:

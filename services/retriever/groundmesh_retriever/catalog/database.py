@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
+from typing import TypeVar
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -22,6 +24,9 @@ from groundmesh_retriever.catalog import tables
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_READERS = 4
 _BUSY_TIMEOUT_S = 5.0
 _MIGRATION_LOCK = 0x67_6D_72_74  # any number that no other program takes; "gmrt"
 
@@ -35,6 +40,9 @@ class Database:
         # BEGIN IMMEDIATE: a transaction that will write takes SQLite's one write lock at once,
         # instead of failing half way when another has taken it meanwhile.
         self._writer = self._engine.execution_options(write=True)
+        self._asking = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = _make_reader(url, timeout_s)
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="catalog")
 
     async def open(self) -> None:
         """Bring the schema up to date; safe when several replicas do so at once."""
@@ -43,7 +51,25 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._reader is not None:
+            self._reader.dispose()
         await self._engine.dispose()
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """Ask the catalog one thing, with as few steps as there can be: searches wait for it.
+
+        One statement sees one state of the catalog; more of them need ``reading``.
+        """
+        with _errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                if self._reader is None:
+                    async with self._asking.connect() as connection:
+                        return await connection.run_sync(question)
+                # The asynchronous driver of SQLite hands each step of a transaction to a thread
+                # and waits for it, ten times in all; here the whole of it is one such step.
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._threads, _ask, self._reader, question)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -61,16 +87,9 @@ class Database:
     async def _transaction(
         self, engine: AsyncEngine, timeout_s: float
     ) -> AsyncIterator[AsyncConnection]:
-        try:
+        with _errors_translated():
             async with asyncio.timeout(timeout_s), engine.begin() as connection:
                 yield connection
-        except IntegrityError:
-            raise  # the caller knows what it collided with
-        except (DBAPIError, PoolTimeoutError, TimeoutError, OSError) as error:
-            log.warning("catalog: %s: %s", type(error).__name__, error)
-            raise Unavailable(
-                "the catalog does not answer", reason=Reason.STORE_UNAVAILABLE, retry_after_s=1.0
-            ) from error
 
     async def secret(self, name: str) -> bytes:
         """A random key that every replica over this catalog shares, made when first asked for."""
@@ -86,6 +105,45 @@ class Database:
                     )
             except IntegrityError:
                 continue  # another replica was first; read its key
+
+
+@contextmanager
+def _errors_translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # the caller knows what it collided with
+    except (DBAPIError, PoolTimeoutError, TimeoutError, OSError) as error:
+        log.warning("catalog: %s: %s", type(error).__name__, error)
+        raise Unavailable(
+            "the catalog does not answer", reason=Reason.STORE_UNAVAILABLE, retry_after_s=1.0
+        ) from error
+
+
+def _ask(reader: Engine, question: Callable[[Connection], T]) -> T:
+    with reader.connect() as connection:
+        return question(connection)
+
+
+def _make_reader(url: str, timeout_s: float) -> Engine | None:
+    """Connections for single questions to SQLite; an asynchronous database needs none."""
+    if not url.startswith("sqlite"):
+        return None
+    engine = sa.create_engine(
+        sa.make_url(url).set(drivername="sqlite+pysqlite"),
+        isolation_level="AUTOCOMMIT",
+        pool_timeout=timeout_s,
+        pool_size=_READERS,
+        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+    sa.event.listen(engine, "connect", _only_reads)
+    return engine
+
+
+def _only_reads(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()
 
 
 def _make_engine(url: str, timeout_s: float) -> AsyncEngine:

@@ -1,17 +1,24 @@
 """Rows of documents. What a principal may not read is left out by the query itself."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName, DocumentName
 from groundmesh_retriever.catalog import times
-from groundmesh_retriever.catalog.tables import ChunkSetState, chunk_sets, documents, readers
-from groundmesh_retriever.model import Collection, Document, DocumentDraft
+from groundmesh_retriever.catalog.tables import (
+    ChunkSetState,
+    chunk_sets,
+    collections,
+    documents,
+    readers,
+)
+from groundmesh_retriever.model import Collection, Document, DocumentDraft, DocumentHead
 
 EVERYBODY = ""
 """The reader label, in the catalog and in the store, of a document that names none."""
@@ -23,6 +30,46 @@ class LiveDocument:
 
     document: Document
     version: str
+
+
+@dataclass(frozen=True)
+class LiveVersions:
+    """What the catalog says of some versions of documents at one moment."""
+
+    index_id: str
+    """The index that serves."""
+    heads: Mapping[str, DocumentHead]
+    """The documents of those versions that are live in it."""
+
+
+# By the versions' primary key alone: told of more, SQLite would take another index, and read
+# every document of the collection.
+_OF_VERSIONS = (
+    sa.select(
+        collections.c.index_id.label("serving"),
+        chunk_sets.c.version,
+        chunk_sets.c.index_id,
+        chunk_sets.c.state,
+        documents.c.document_id,
+        documents.c.uri,
+        documents.c.title,
+        documents.c.content_sha256,
+        documents.c.text_sha256,
+    )
+    .select_from(collections)
+    .outerjoin(chunk_sets, chunk_sets.c.version.in_(sa.bindparam("versions", expanding=True)))
+    .outerjoin(
+        documents,
+        sa.and_(
+            documents.c.collection_uid == collections.c.uid,
+            documents.c.document_id == chunk_sets.c.document_id,
+        ),
+    )
+    .where(
+        collections.c.tenant == sa.bindparam("tenant"),
+        collections.c.collection_id == sa.bindparam("collection_id"),
+    )
+)
 
 
 def labels_of(principal: Principal) -> frozenset[str] | None:
@@ -62,14 +109,29 @@ async def page(
     return [_live_document(row, collection.name).document for row in rows]
 
 
-async def of_versions(
-    connection: AsyncConnection, collection: Collection, versions: list[str]
-) -> dict[str, Document]:
-    """The documents whose live version in the serving index is one of these, by version."""
-    statement = _live(collection, None).where(chunk_sets.c.version.in_(versions))
-    rows = (await connection.execute(statement)).mappings()
-    found = [_live_document(row, collection.name) for row in rows]
-    return {live.version: live.document for live in found}
+def live(
+    connection: Connection, name: CollectionName, versions: Sequence[str]
+) -> LiveVersions | None:
+    """Which of these versions are live in the index that now serves; None without a collection."""
+    rows = connection.execute(
+        _OF_VERSIONS,
+        {"tenant": name.tenant, "collection_id": name.collection, "versions": versions},
+    ).all()
+    if not rows:
+        return None
+    index_id = rows[0].serving
+    heads = {
+        row.version: DocumentHead(
+            DocumentName(name.tenant, name.collection, row.document_id),
+            uri=row.uri,
+            title=row.title,
+            content_sha256=row.content_sha256,
+            text_sha256=row.text_sha256,
+        )
+        for row in rows
+        if row.index_id == index_id and row.state == ChunkSetState.LIVE and row.uri is not None
+    }
+    return LiveVersions(index_id, heads)
 
 
 async def put(connection: AsyncConnection, collection: Collection, document: Document) -> None:

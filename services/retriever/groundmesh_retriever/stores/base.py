@@ -70,6 +70,8 @@ class Ask:
     scope: Scope
     limit: int
     freshness: Freshness = Freshness.SESSION
+    with_chunks: bool = True
+    """Without, hits are keys and scores alone: cheap, where more are ranked than are given."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,18 @@ class StoredChunk:
     version: str
     document: str
     chunk: Chunk
+    vector: Vectors | None = None
+    """None unless asked for."""
 
 
 @dataclass(frozen=True)
 class Hit:
     """A chunk that a search found; a larger score is better."""
 
-    stored: StoredChunk
+    key: str
     score: float
+    stored: StoredChunk | None
+    """None unless asked for."""
 
 
 class VectorStore(Protocol):
@@ -128,8 +134,15 @@ class VectorStore(Protocol):
     async def delete(self, index: str, keys: Sequence[str]) -> None:
         """Delete chunks by key; keys that are not there are fine."""
 
-    async def get(self, index: str, keys: Sequence[str]) -> list[StoredChunk]:
-        """The chunks of these keys that are there, strongly consistent, in any order."""
+    async def get(
+        self,
+        index: str,
+        keys: Sequence[str],
+        *,
+        freshness: Freshness = Freshness.STRONG,
+        with_vectors: bool = False,
+    ) -> list[StoredChunk]:
+        """The chunks of these keys that are there, in any order."""
         ...
 
     async def count(self, index: str) -> int:

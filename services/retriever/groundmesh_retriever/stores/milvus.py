@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -101,28 +102,35 @@ class MilvusStore:
         for some in _parts(keys):
             await self._write(index, partial(self._client.delete, index, ids=some, **_AT_ONCE))
 
-    async def get(self, index: str, keys: Sequence[str]) -> list[StoredChunk]:
+    async def get(
+        self,
+        index: str,
+        keys: Sequence[str],
+        *,
+        freshness: Freshness = Freshness.STRONG,
+        with_vectors: bool = False,
+    ) -> list[StoredChunk]:
         """Query by primary key."""
         found: list[StoredChunk] = []
+        fields = [*layout.OUTPUT_FIELDS, *([layout.DENSE_FIELD] if with_vectors else [])]
         for some in _parts(keys):
-            rows = await self._query(index, keys_expression(some), layout.OUTPUT_FIELDS)
+            rows = await self._query(index, keys_expression(some), fields, freshness)
             found.extend(map(layout.stored_chunk, rows))
         return found
 
     async def count(self, index: str) -> int:
         """Count the rows that are not deleted."""
-        rows = await self._query(index, 'key > ""', ["count(*)"])
+        rows = await self._query(index, 'key > ""', ["count(*)"], Freshness.STRONG)
         return int(rows[0]["count(*)"])
 
     async def search_dense(self, index: str, vector: Vectors, ask: Ask) -> list[Hit]:
         """Search the vectors; Milvus's COSINE is larger for what is nearer."""
-        found = await self._search(index, (layout.DENSE_FIELD, "COSINE"), vector, ask)
-        return [Hit(stored, score) for stored, score in found]
+        return await self._search(index, (layout.DENSE_FIELD, "COSINE"), vector, ask)
 
     async def search_sparse(self, index: str, terms: str, ask: Ask) -> list[Hit]:
         """Search the terms. Milvus gives BM25 scores, Milvus Lite their negatives."""
-        found = await self._search(index, (layout.SPARSE_FIELD, "BM25"), terms, ask)
-        return [Hit(stored, abs(score)) for stored, score in found]
+        hits = await self._search(index, (layout.SPARSE_FIELD, "BM25"), terms, ask)
+        return [replace(hit, score=abs(hit.score)) for hit in hits]
 
     async def close(self) -> None:
         """Close the channel."""
@@ -134,7 +142,7 @@ class MilvusStore:
         field: tuple[str, str],
         query: Any,
         ask: Ask,
-    ) -> list[tuple[StoredChunk, float]]:
+    ) -> list[Hit]:
         [hits] = await self._call_loaded(
             index,
             lambda: self._client.search(
@@ -144,21 +152,30 @@ class MilvusStore:
                 search_params={"metric_type": field[1]},
                 filter=scope_expression(ask.scope),
                 limit=ask.limit,
-                output_fields=layout.OUTPUT_FIELDS,
+                output_fields=layout.OUTPUT_FIELDS if ask.with_chunks else None,
                 consistency_level=_CONSISTENCY[ask.freshness],
                 **_AT_ONCE,
             ),
         )
-        return [(layout.stored_chunk(hit["entity"]), hit["distance"]) for hit in hits]
+        return [
+            Hit(
+                hit["key"],
+                hit["distance"],
+                layout.stored_chunk(hit["entity"]) if ask.with_chunks else None,
+            )
+            for hit in hits
+        ]
 
-    async def _query(self, index: str, expression: str, fields: list[str]) -> list[dict[str, Any]]:
+    async def _query(
+        self, index: str, expression: str, fields: list[str], freshness: Freshness
+    ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = await self._call_loaded(
             index,
             lambda: self._client.query(
                 index,
                 filter=expression,
                 output_fields=fields,
-                consistency_level=_CONSISTENCY[Freshness.STRONG],
+                consistency_level=_CONSISTENCY[freshness],
                 **_AT_ONCE,
             ),
         )

@@ -8,7 +8,7 @@ before every comparison, none of them is asked such a question.
 
 from collections.abc import Iterable, Mapping
 
-from groundmesh_retriever.filters import AllOf, AnyOf, Comparison, Filter, Not, Operator
+from groundmesh_retriever.filters import AllOf, AnyOf, Comparison, Filter, NoneOf, Operator
 from groundmesh_retriever.model import Scalar
 from groundmesh_retriever.stores.base import Scope
 
@@ -56,12 +56,12 @@ def _expression(node: Filter) -> str:
     match node:
         case Comparison():
             return f"({_comparison(node)})"
-        case Not(child):
-            return f"(not {_expression(child)})"
         case AllOf(filters):
             return _joined("and", list(map(_expression, filters)))
         case AnyOf(filters):
             return _joined("or", list(map(_expression, filters)))
+        case NoneOf(filters):
+            return f"(not {_joined('or', list(map(_expression, filters)))})"
 
 
 def _comparison(node: Comparison) -> str:

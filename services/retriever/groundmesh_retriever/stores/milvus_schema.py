@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from pymilvus import CollectionSchema, DataType, Function, FunctionType, MilvusClient
 
 from groundmesh_retriever.model import Chunk, ChunkSpan, Place
@@ -116,9 +117,11 @@ def stored_chunk(entity: Mapping[str, Any]) -> StoredChunk:
         tokens=entity["tokens"],
         place=Place(**{**place, "heading_path": tuple(place.get("heading_path", ()))}),
     )
+    vector = entity.get(DENSE_FIELD)
     return StoredChunk(
         key=entity["key"],
         version=entity["version"],
         document=entity["document"],
         chunk=Chunk(span, entity["text"]),
+        vector=None if vector is None else np.asarray(vector, dtype=np.float32),
     )

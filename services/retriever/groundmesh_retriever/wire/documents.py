@@ -6,6 +6,7 @@ from groundmesh_retriever.model import (
     ChunkSpan,
     Document,
     DocumentDraft,
+    DocumentHead,
     Place,
     Splitting,
 )
@@ -61,7 +62,7 @@ def to_span(sent: document_pb2.Chunk) -> ChunkSpan:
     )
 
 
-def from_chunk(chunk: Chunk, document: Document, splitting: Splitting) -> document_pb2.Chunk:
+def from_chunk(chunk: Chunk, document: DocumentHead, splitting: Splitting) -> document_pb2.Chunk:
     """A chunk of a document."""
     span = chunk.span
     return document_pb2.Chunk(
