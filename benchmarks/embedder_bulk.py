@@ -6,13 +6,13 @@ Same model, same type of numbers, as many threads. Above 1.00 is what the servic
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from pydoc_data.topics import topics
 
 import grpc.aio
 import torch
 from sentence_transformers import SentenceTransformer
 
 from benchmarks.comparison import Comparison, in_turns
+from benchmarks.corpus import passages
 from groundmesh.channel import open_channel
 from groundmesh.models import resolve_model
 from groundmesh.testing import running
@@ -24,15 +24,6 @@ from groundmesh_embedder.settings import EmbedderSettings
 
 COUNT = 160
 PER_REQUEST = 32
-
-
-def passages(count: int) -> list[str]:
-    """Pieces of Python's own reference, of 5 to 180 words."""
-    words = " ".join(topics[name] for name in sorted(topics)).split()
-    sizes = [5 + (37 * number) % 176 for number in range(count)]
-    starts = [(911 * number) % (len(words) - 200) for number in range(count)]
-    pieces = zip(starts, sizes, strict=True)
-    return [" ".join(words[start : start + size]) for start, size in pieces]
 
 
 async def measure() -> list[Comparison]:

@@ -1,20 +1,17 @@
 """Milvus, of any kind and by its address: a server, a cluster, or Milvus Lite's own process."""
 
 import asyncio
-import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-import grpc
-from pymilvus import AsyncMilvusClient, MilvusClient, MilvusException
+from pymilvus import MilvusClient
 
-from groundmesh import deadline
-from groundmesh.errors import DeadlineExceeded, Reason, Unavailable
+from groundmesh.errors import Reason, Unavailable
 from groundmesh_retriever.stores import milvus_schema as layout
 from groundmesh_retriever.stores.base import (
     Ask,
@@ -26,8 +23,10 @@ from groundmesh_retriever.stores.base import (
     StoredChunk,
     Vectors,
 )
-from groundmesh_retriever.stores.milvus_errors import NotLoaded, away, translated
+from groundmesh_retriever.stores.milvus_connection import AT_ONCE, MilvusConnection
+from groundmesh_retriever.stores.milvus_errors import NotLoaded
 from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
+from groundmesh_retriever.stores.milvus_settling import Settling
 
 T = TypeVar("T")
 
@@ -42,65 +41,52 @@ _CONSISTENCY = {
     Freshness.SESSION: "Session",
     Freshness.STRONG: "Strong",
 }
-# gRPC would wait for up to two minutes before it looks again whether a server is back, and share
-# that waiting between channels.
-_CHANNEL = {
-    "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 1_000,
-    "grpc.use_local_subchannel_pool": 1,
-    # pymilvus pings every 10 s. Milvus Lite takes that for an attack ("too_many_pings") and hangs
-    # up; it bears one ping in 5 minutes.
-    "grpc.keepalive_time_ms": 310_000,
-    "grpc.keepalive_permit_without_calls": 0,
-}
-# pymilvus tries a failed call 75 times; who waits for ours would rather know at once. It opens a
-# new channel when the old one fails, and fails when it can't; the one retry is for the new channel.
-_AT_ONCE = {"retry_times": 1, "retry_on_rate_limit": False}
 
 
 class MilvusStore:
-    """A ``VectorStore`` over pymilvus's asynchronous client.
-
-    Every call takes at most ``timeout_s``, and never runs past the deadline of the call that it
-    serves. A Milvus that was away is back with its first answer.
-    """
+    """A ``VectorStore`` in Milvus. One that was away is back with its first answer."""
 
     def __init__(self, uri: str, *, token: str, timeout_s: float) -> None:
-        self._address = {"uri": uri, "token": token, "grpc_options": _CHANNEL, "dedicated": True}
-        self._timeout_s = timeout_s
-        self._client = AsyncMilvusClient(**self._address, timeout=timeout_s)
+        self._milvus = MilvusConnection(uri, token=token, timeout_s=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
         self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        # It logs every failed call with a traceback; what a failure means is told by our errors.
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        self._settling: Settling | None = None
 
     async def capabilities(self) -> Capabilities:
         """The server's version, and whether that has full text."""
-        version = await self._call(lambda: self._client.get_server_version(**_AT_ONCE))
+        version = await self._milvus.call(lambda: self._milvus.client.get_server_version(**AT_ONCE))
+        if _is_lite(version) and self._settling is None:
+            self._settling = Settling(self._flush)
         return Capabilities(version, full_text=_has_full_text(version))
 
     async def create_index(self, spec: IndexSpec) -> None:
         """Create a Milvus collection with its vector indexes, loaded."""
         # pymilvus's asynchronous client asks Milvus Lite for a timestamp here, which that refuses.
-        async with self._errors_translated(_INDEX_TIMEOUT_S):
-            await asyncio.to_thread(_create_collection, self._address, spec)
+        async with self._milvus.bounded(_INDEX_TIMEOUT_S):
+            await asyncio.to_thread(_create_collection, self._milvus.address, spec)
 
     async def drop_index(self, index: str) -> None:
         """Drop a Milvus collection."""
-        await self._call(lambda: self._client.drop_collection(index, **_AT_ONCE))
+        await self._milvus.call(lambda: self._milvus.client.drop_collection(index, **AT_ONCE))
+        if self._settling is not None:
+            self._settling.forget(index)
 
     async def upsert(self, index: str, writes: Sequence[ChunkWrite], vectors: Vectors) -> None:
         """Write chunks in requests of a bounded size."""
         for first in range(0, len(writes), _ROWS_A_CALL):
             some = writes[first : first + _ROWS_A_CALL]
             rows = [layout.row(write, vectors[first + i]) for i, write in enumerate(some)]
-            await self._write(index, partial(self._client.upsert, index, rows, **_AT_ONCE))
+            await self._write(index, partial(self._milvus.client.upsert, index, rows, **AT_ONCE))
+            if self._settling is not None:
+                self._settling.wrote(index, len(rows))
 
     async def delete(self, index: str, keys: Sequence[str]) -> None:
         """Delete by primary key, which needs no search and so misses nothing."""
         for some in _parts(keys):
-            await self._write(index, partial(self._client.delete, index, ids=some, **_AT_ONCE))
+            await self._write(
+                index, partial(self._milvus.client.delete, index, ids=some, **AT_ONCE)
+            )
 
     async def get(
         self,
@@ -134,7 +120,7 @@ class MilvusStore:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._client.close()
+        await self._milvus.client.close()
 
     async def _search(
         self,
@@ -145,7 +131,7 @@ class MilvusStore:
     ) -> list[Hit]:
         [hits] = await self._call_loaded(
             index,
-            lambda: self._client.search(
+            lambda: self._milvus.client.search(
                 index,
                 data=[query],
                 anns_field=field[0],
@@ -154,7 +140,7 @@ class MilvusStore:
                 limit=ask.limit,
                 output_fields=layout.OUTPUT_FIELDS if ask.with_chunks else None,
                 consistency_level=_CONSISTENCY[ask.freshness],
-                **_AT_ONCE,
+                **AT_ONCE,
             ),
         )
         return [
@@ -171,22 +157,24 @@ class MilvusStore:
     ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = await self._call_loaded(
             index,
-            lambda: self._client.query(
+            lambda: self._milvus.client.query(
                 index,
                 filter=expression,
                 output_fields=fields,
                 consistency_level=_CONSISTENCY[freshness],
-                **_AT_ONCE,
+                **AT_ONCE,
             ),
         )
         return rows
 
     async def _call_loaded(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
         """Milvus Lite forgets at a restart what was loaded; many callers find out at once."""
-        for _ in range(_LOADS):
-            with suppress(NotLoaded):
-                return await self._call(call)
-            await self._load(index)
+        reading = nullcontext() if self._settling is None else self._settling.reading(index)
+        async with self._milvus.bounded(2 * self._milvus.timeout_s), reading:
+            for _ in range(_LOADS):
+                with suppress(NotLoaded):
+                    return await self._milvus.call(call)
+                await self._load(index)
         raise Unavailable(
             "the vector store is still loading the collection",
             reason=Reason.STORE_UNAVAILABLE,
@@ -197,33 +185,17 @@ class MilvusStore:
         """Load an index, once for all who wait for it."""
         lock = self._loading.setdefault(index, asyncio.Lock())
         somebody_loads = lock.locked()
-        async with self._errors_translated(self._timeout_s), lock:
+        async with self._milvus.bounded(self._milvus.timeout_s), lock:
             if not somebody_loads:
-                await self._client.load_collection(index, **_AT_ONCE)
+                await self._milvus.client.load_collection(index, **AT_ONCE)
+
+    async def _flush(self, index: str) -> None:
+        await self._write(index, partial(self._milvus.client.flush, index, **AT_ONCE))
 
     async def _write(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
         lock = self._writing.setdefault(index, asyncio.Lock())
-        async with self._errors_translated(self._timeout_s), lock:
+        async with self._milvus.bounded(self._milvus.timeout_s), lock:
             return await call()
-
-    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        async with self._errors_translated(self._timeout_s):
-            return await call()
-
-    @asynccontextmanager
-    async def _errors_translated(self, timeout_s: float) -> AsyncIterator[None]:
-        left = deadline.downstream_timeout()
-        try:
-            async with asyncio.timeout(timeout_s if left is None else min(timeout_s, left)):
-                yield
-        except MilvusException as error:
-            raise translated(error) from error
-        except TimeoutError as error:
-            if left is not None and left < timeout_s:
-                raise DeadlineExceeded("the vector store took longer than the call may") from error
-            raise away(error) from error
-        except (grpc.RpcError, OSError) as error:
-            raise away(error) from error
 
 
 def _create_collection(address: dict[str, Any], spec: IndexSpec) -> None:
@@ -247,7 +219,11 @@ def _parts(keys: Sequence[str]) -> list[list[str]]:
 
 
 def _has_full_text(version: str) -> bool:
-    if version.startswith("milvus_lite"):
+    if _is_lite(version):
         return True  # since 3.0, the first of that name
     numbers = re.search(r"(\d+)\.(\d+)", version)
     return numbers is not None and tuple(map(int, numbers.groups())) >= _FULL_TEXT_SINCE
+
+
+def _is_lite(version: str) -> bool:
+    return version.startswith("milvus_lite")
