@@ -20,6 +20,7 @@ from groundmesh.cli.options import (
     Rerank,
     Server,
     Timeout,
+    Where,
     examples,
 )
 from groundmesh.cli.problems import finish, guarded
@@ -142,6 +143,7 @@ def ask(  # noqa: PLR0913  each is an option
     model: Annotated[str, typer.Option(help="The model that answers. [default: the mesh's]")] = "",
     limit: Limit = None,
     mode: Mode = None,
+    where: Where = None,
     fusion: Fusion = None,
     dense_weight: DenseWeight = None,
     rerank: Rerank = False,
@@ -172,6 +174,7 @@ def ask(  # noqa: PLR0913  each is an option
     how = retrieval(
         mode,
         limit,
+        where=where,
         fusion=fusion,
         dense_weight=dense_weight,
         rerank=rerank,
@@ -194,6 +197,7 @@ def search(  # noqa: PLR0913  each is an option
     collection: Collections,
     limit: Limit = None,
     mode: Mode = None,
+    where: Where = None,
     fusion: Fusion = None,
     dense_weight: DenseWeight = None,
     rerank: Rerank = False,
@@ -210,6 +214,7 @@ def search(  # noqa: PLR0913  each is an option
     how = retrieval(
         mode,
         limit,
+        where=where,
         fusion=fusion,
         dense_weight=dense_weight,
         rerank=rerank,

@@ -1,9 +1,12 @@
 """The options that several commands share."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from groundmesh.client import Filter
 
 Server = Annotated[
     str,
@@ -98,6 +101,27 @@ DiversityWeight = Annotated[
 ]
 MergeNeighbors = Annotated[
     bool, typer.Option("--merge-neighbors", help="Join passages that follow each other.")
+]
+
+
+def _filter(text: str) -> "Filter":
+    from groundmesh.client import parse_filter
+    from groundmesh.errors import InvalidArgument
+
+    try:
+        return parse_filter(text)
+    except InvalidArgument as error:
+        raise typer.BadParameter(error.fields[0].description) from None
+
+
+Where = Annotated[
+    Any,  # a Filter; typer looks the name up when the command line is made, long before it is used
+    typer.Option(
+        "--filter",
+        metavar="FILTER",
+        parser=_filter,
+        help='Only documents whose metadata is so: \'year >= 2020 and lang in ["en", "de"]\'.',
+    ),
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after so long.")

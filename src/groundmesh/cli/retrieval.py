@@ -7,6 +7,7 @@ import typer
 from groundmesh.cli.options import FusionName, SearchModeName
 from groundmesh.client import (
     Diversity,
+    Filter,
     Fusion,
     Passage,
     RankFusion,
@@ -22,6 +23,7 @@ def retrieval(
     mode: SearchModeName | None,
     limit: int | None,
     *,
+    where: Filter | None,
     fusion: FusionName | None,
     dense_weight: float | None,
     rerank: bool,
@@ -32,6 +34,7 @@ def retrieval(
     return Retrieval(
         mode=SearchMode.UNSPECIFIED if mode is None else SearchMode(mode.upper()),
         limit=limit or 0,
+        filter=where,
         fusion=_fusion(fusion, dense_weight),
         rerank=rerank,
         diversity=None if diversity is None else Diversity(diversity),

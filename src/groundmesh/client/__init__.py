@@ -14,6 +14,7 @@ from groundmesh.client.answers import (
 )
 from groundmesh.client.client import Client
 from groundmesh.client.connection import MeshUnreachable
+from groundmesh.client.filter_text import parse_filter
 from groundmesh.client.ingestion import (
     DocumentIngested,
     IngestEvent,
@@ -94,4 +95,5 @@ __all__ = [
     "Upload",
     "Usage",
     "WeightedFusion",
+    "parse_filter",
 ]
