@@ -82,10 +82,11 @@ class Settling:
     async def _settle(self, index: str, known: _Index) -> None:
         if known.searches:
             await known.no_searches.wait()
-        written, known.written = known.written, 0
+        written = known.written  # no more can come meanwhile: a flush holds the writers' lock
         try:
             await self._flush(index)
         except MeshError as error:  # it is only slower so, and the search will say what is wrong
             log.warning("could not flush %s: %s", index, error.message)
-            known.written += written
             known.last_write = time.monotonic()  # not again at once
+        else:
+            known.written -= written
