@@ -12,6 +12,7 @@ from groundmesh.errors import InvalidArgument, Reason
 from groundmesh.names import CollectionName
 from groundmesh_retriever import analysis
 from groundmesh_retriever.catalog import documents as rows
+from groundmesh_retriever.catalog.documents import LiveVersions
 from groundmesh_retriever.fusion import fuse
 from groundmesh_retriever.model import Collection, DocumentHead
 from groundmesh_retriever.parts import Parts, version_of
@@ -66,7 +67,7 @@ class SearchRun:
         self._query, self._scope, self._result = search.query, search.scope, search.result
         self._terms = _terms(collection, search.query, search.result)
         self._vector = _vector(collection, search.query, search.result.mode)
-        self._live: dict[str, DocumentHead] = {}
+        self._live: dict[str, LiveVersions] = {}
         self._checked: set[str] | None = None
 
     async def rank(self, *, whole: bool) -> list[Ranked]:
@@ -163,7 +164,7 @@ class SearchRun:
             )
         if now is None or now.index_id != self._collection.index.id:
             raise Outdated
-        self._live |= now.heads
+        self._live |= dict.fromkeys(now.rows, now)
         self._checked = new | (self._checked or set())
 
     def _rank(self, dense: list[Hit], sparse: list[Hit]) -> list[Ranked]:
@@ -181,7 +182,7 @@ class SearchRun:
         return [
             Ranked(
                 key,
-                self._live[version_of(key)],
+                self._live[version := version_of(key)].head(version),
                 scores[key],
                 of_dense.get(key),
                 of_sparse.get(key),

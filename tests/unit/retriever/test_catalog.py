@@ -179,7 +179,9 @@ async def test_a_document_comes_back_as_it_was_put(database: Database) -> None:
         assert live is not None
         assert (live.document, live.version) == (made, version)
     known = await live_of(database, of, [version, "x"])
-    assert known == LiveVersions(of.index.id, {version: made.head})
+    assert known is not None
+    assert (known.index_id, list(known.rows)) == (of.index.id, [version])
+    assert known.head(version) == made.head
 
 
 async def live_of(database: Database, of: Collection, versions: list[str]) -> LiveVersions | None:
@@ -188,7 +190,7 @@ async def live_of(database: Database, of: Collection, versions: list[str]) -> Li
 
 async def test_live_versions_are_told_with_the_index_that_serves(database: Database) -> None:
     of = await added(database, collection())
-    assert await live_of(database, of, []) == LiveVersions(of.index.id, {})
+    assert await live_of(database, of, []) == LiveVersions(of.name, of.index.id, {})
     async with database.writing() as connection:
         await collections.remove(connection, of.uid)
     assert await live_of(database, of, ["x"]) is None
@@ -264,7 +266,7 @@ async def test_a_version_goes_from_pending_to_live_to_retired(database: Database
     second = await committed(database, of, document(of, "u"))
     known = await live_of(database, of, [first, second])
     assert known is not None
-    assert list(known.heads) == [second]
+    assert list(known.rows) == [second]
     async with database.writing() as connection:
         [retired] = await chunk_sets.retired(connection, limit=10)
         assert retired.version == first

@@ -36,10 +36,18 @@ class LiveDocument:
 class LiveVersions:
     """What the catalog says of some versions of documents at one moment."""
 
+    collection: CollectionName
     index_id: str
     """The index that serves."""
-    heads: Mapping[str, DocumentHead]
-    """The documents of those versions that are live in it."""
+    rows: Mapping[str, Sequence[str]]
+    """Of each version that is live in it: the document's id, and what follows it in a head."""
+
+    def head(self, version: str) -> DocumentHead:
+        """What chunks of a live version say of their document."""
+        document_id, uri, title, content_sha256, text_sha256 = self.rows[version]
+        of = self.collection
+        name = DocumentName(of.tenant, of.collection, document_id)
+        return DocumentHead(name, uri, title, content_sha256, text_sha256)
 
 
 # By the versions' primary key alone: told of more, SQLite would take another index, and read
@@ -119,19 +127,17 @@ def live(
     ).all()
     if not rows:
         return None
-    index_id = rows[0].serving
-    heads = {
-        row.version: DocumentHead(
-            DocumentName(name.tenant, name.collection, row.document_id),
-            uri=row.uri,
-            title=row.title,
-            content_sha256=row.content_sha256,
-            text_sha256=row.text_sha256,
-        )
-        for row in rows
-        if row.index_id == index_id and row.state == ChunkSetState.LIVE and row.uri is not None
-    }
-    return LiveVersions(index_id, heads)
+    serving = rows[0][0]
+    # By position: most searches rank many more versions than they give chunks of.
+    return LiveVersions(
+        name,
+        serving,
+        {
+            version: head
+            for _, version, index_id, state, *head in rows
+            if index_id == serving and state == ChunkSetState.LIVE and head[0] is not None
+        },
+    )
 
 
 async def put(connection: AsyncConnection, collection: Collection, document: Document) -> None:
