@@ -217,6 +217,21 @@ async def test_reader_labels_are_filtered_in_the_store(store: VectorStore, index
         assert await found(store, index, asked) == {f"v-{n}" for n in expected}, held
 
 
+async def test_the_few_that_may_be_read_are_all_found_among_many(
+    store: VectorStore, index: str
+) -> None:
+    vectors = np.random.default_rng(0).normal(size=(2_000, DIMENSION)).astype(np.float32)
+    rare = {int(n) for n in np.argsort(vectors @ axis(0))[:20]}  # far from what is asked for
+    writes = [write(n, reader_labels=("hr",) if n in rare else ("",)) for n in range(2_000)]
+    if (await store.capabilities()).full_text:
+        writes = [replace(each, terms="x") for each in writes]
+    await store.upsert(index, writes, vectors)
+    for _ in range(2):  # as last writes, and as a segment of its own
+        asked = ask(50, labels=frozenset({"hr"}))
+        assert await found(store, index, asked) == {f"v-{n}" for n in rare}
+        await asyncio.sleep(1.0)
+
+
 DOCUMENTS: list[dict[str, str | float | bool]] = [
     {"lang": "en", "year": 1999.0, "public": True},
     {"lang": "de", "year": 2020.0, "public": False},

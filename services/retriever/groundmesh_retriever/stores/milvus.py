@@ -203,10 +203,11 @@ def _create_collection(address: dict[str, Any], spec: IndexSpec) -> None:
     try:
         if client.has_collection(spec.name, timeout=_INDEX_TIMEOUT_S):
             return
+        lite = _is_lite(client.get_server_version(timeout=_INDEX_TIMEOUT_S))
         client.create_collection(
             spec.name,
             schema=layout.schema(spec),
-            index_params=layout.index_params(spec),
+            index_params=layout.index_params(spec, lite=lite),
             consistency_level=_CONSISTENCY[Freshness.BOUNDED],
             timeout=_INDEX_TIMEOUT_S,
         )
