@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,24 +133,28 @@ class SearchRun:
     async def _ask(self, depth: int, *, whole: bool) -> tuple[list[Hit], list[Hit]]:
         ask = Ask(self._scope, depth, self._query.freshness, with_chunks=whole)
         index, vectors = self._collection.index.id, self._parts.vectors
-        runs = self._runs()
+        dense, sparse = self._runs()
+        calls: list[Coroutine[None, None, list[Hit]]] = []
+        if dense:
+            calls.append(vectors.search_dense(index, self._vector, ask))
+        if sparse:
+            calls.append(vectors.search_sparse(index, self._terms, ask))
+        if self._query.freshness is Freshness.STRONG:
+            calls.append(self._wait())
         try:
             with self._result.store:
-                dense, sparse, _ = await asyncio.gather(
-                    vectors.search_dense(index, self._vector, ask) if runs[0] else _nothing(),
-                    vectors.search_sparse(index, self._terms, ask) if runs[1] else _nothing(),
-                    self._wait() if self._query.freshness is Freshness.STRONG else _nothing(),
-                )
-                return dense, sparse
+                hits = await _together(calls)
         except IndexMissing as error:
             raise IndexLost(self._collection.name) from error
+        return hits.pop(0) if dense else [], hits.pop(0) if sparse else []
 
-    async def _wait(self) -> None:
+    async def _wait(self) -> list[Hit]:
         """Learn beside the search what its freshness costs: by a look-up that finds nothing."""
         began = time.perf_counter()
         await self._parts.vectors.get(self._collection.index.id, [_NO_KEY])
         took_s = time.perf_counter() - began
         self._result.waited_s = max(took_s, self._result.waited_s or 0.0)
+        return []
 
     async def _check(self, hits: list[Hit]) -> None:
         """Learn which versions are live, and that the collection is still the one we know."""
@@ -205,8 +209,10 @@ class SearchRun:
         return best[: self._query.limit]
 
 
-async def _nothing() -> list[Hit]:
-    return []
+async def _together(calls: list[Coroutine[None, None, list[Hit]]]) -> list[list[Hit]]:
+    if len(calls) == 1:  # the most frequent; a task would be made for nothing
+        return [await calls[0]]
+    return await asyncio.gather(*calls)
 
 
 def _terms(collection: Collection, query: Query, result: Result) -> str:
