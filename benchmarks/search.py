@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 CHUNKS = 4_000
 CHUNKS_A_DOCUMENT = 4
 DIMENSION = 384
+LONG = 4
+"""Shorter words are mostly stop words."""
 WARM_UP = 20
 ALONE = 200
 CALLERS = 20
@@ -91,8 +93,8 @@ def _texts() -> list[str]:
 
 def _questions(texts: Sequence[str], rng: np.random.Generator) -> Iterator[Question]:
     for _ in range(CALLERS * (EACH + 1)):
-        words = texts[int(rng.integers(len(texts)))].split()
-        text = " ".join(rng.choice(words, size=8))
+        words = [word for word in texts[int(rng.integers(len(texts)))].split() if len(word) > LONG]
+        text = " ".join(rng.choice(words or ["python"], size=8))
         yield Question(rng.normal(size=DIMENSION).astype(np.float32), text)
 
 

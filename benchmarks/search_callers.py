@@ -74,7 +74,9 @@ async def through_retriever(place: Place, mode: str, stack: AsyncExitStack) -> A
 
 async def through_pymilvus(place: Place, mode: str, stack: AsyncExitStack) -> Ask:
     """One asynchronous client of pymilvus, which knows the terms that the words become."""
-    client = AsyncMilvusClient(place.milvus)
+    # Milvus Lite hangs up on who pings more often than every 5 minutes.
+    patient = {"grpc.keepalive_time_ms": 310_000, "grpc.keepalive_permit_without_calls": 0}
+    client = AsyncMilvusClient(place.milvus, grpc_options=patient)
     stack.push_async_callback(client.close)
     scope = scope_expression(Scope("default", labels=None))
     analyze = analyzer("en")
