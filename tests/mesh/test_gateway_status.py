@@ -3,7 +3,12 @@
 import socket
 import time
 
+import pytest
+
+from groundmesh.errors import FailedPrecondition
+from groundmesh.v1 import gateway_pb2
 from tests.mesh.gateway_mesh import (
+    COLLECTION,
     NOWHERE,
     gateway_mesh,
 )
@@ -35,3 +40,14 @@ async def test_a_peer_that_hangs_costs_a_second_at_most() -> None:
             assert time.monotonic() - began < 5
     assert info.peers[0].error
     assert info.peers[1].server.ready
+
+
+async def test_a_mesh_without_a_generator_searches_and_says_that_it_answers_nothing() -> None:
+    async with gateway_mesh(addresses={"generator": "", "trainer": ""}) as mesh:
+        info = await mesh.server_info()
+        request = gateway_pb2.GatewayServiceSearchRequest(collections=[COLLECTION], query="sour")
+        found = await mesh.stub.Search(request, timeout=10)
+        with pytest.raises(FailedPrecondition, match="this mesh has no generator"):
+            await mesh.ask()
+    assert [peer.service for peer in info.peers] == ["embedder", "retriever"]
+    assert found.chunks

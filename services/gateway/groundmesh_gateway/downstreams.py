@@ -11,6 +11,7 @@ import grpc.aio
 from groundmesh.channel import ChannelOptions, open_channel, translated
 from groundmesh.errors import (
     DeadlineExceeded,
+    FailedPrecondition,
     Internal,
     MeshError,
     Reason,
@@ -37,6 +38,8 @@ class Downstream:
     @cached_property
     def channel(self) -> grpc.aio.Channel:
         """The one channel for its work; with a ``health_service``, only to replicas that serve."""
+        if not self.address:
+            raise FailedPrecondition(f"this mesh has no {self.name}")
         return open_channel(self.address, options=self.options)
 
     @cached_property
@@ -105,8 +108,9 @@ class Downstreams:
     trainer: Downstream
 
     def all(self) -> Sequence[Downstream]:
-        """Each of them, in the order in which people list them."""
-        return (self.embedder, self.retriever, self.generator, self.trainer)
+        """Each that there is, in the order in which people list them."""
+        known = (self.embedder, self.retriever, self.generator, self.trainer)
+        return [downstream for downstream in known if downstream.address]
 
     async def describe(self) -> Sequence[mesh_pb2.PeerInfo]:
         """How each does, asked at the same time."""

@@ -51,9 +51,9 @@ class GatewaySettings(ServerSettings):
     retriever: str = default_address("retriever")
     """Address of the retriever."""
     generator: str = default_address("generator")
-    """Address of the generator."""
+    """Address of the generator; empty: there is none."""
     trainer: str = default_address("trainer")
-    """Address of the trainer."""
+    """Address of the trainer; empty: there is none."""
     mesh_tls_ca: Path | None = None
     """CA certificates (PEM) that the services behind must come from; turns TLS to them on."""
     mesh_tls_cert: Path | None = None

@@ -17,6 +17,7 @@ from groundmesh.cli.options import (
     Limit,
     MergeNeighbors,
     Mode,
+    OptionalService,
     Rerank,
     Server,
     Timeout,
@@ -50,6 +51,7 @@ app.add_typer(app_documents.app, name="documents")
         "groundmesh up --data ~/mesh --port 60000",
         "groundmesh up --model ~/models/Qwen3-4B",
         "groundmesh up --rerank-model ~/models/my-cross-encoder",
+        "groundmesh up --without generator --without trainer   # to search, and to evaluate it",
     )
 )
 def up(
@@ -86,6 +88,14 @@ def up(
             help="The cross-encoder of --rerank: a folder or a hub name. [default: none]",
         ),
     ] = None,
+    without: Annotated[
+        list[OptionalService] | None,
+        typer.Option(
+            "--without",
+            help="Don't start this service. Documents and search need neither; give it twice for "
+            "both.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print what the services log.")
     ] = False,
@@ -101,7 +111,12 @@ def up(
 
     folder = (data or default_data_folder()).absolute()
     options = MeshOptions(
-        folder, port, model=model, embedding_model=embedding_model, rerank_model=rerank_model
+        folder,
+        port,
+        model=model,
+        embedding_model=embedding_model,
+        rerank_model=rerank_model,
+        without=frozenset(without or ()),
     )
     guarded(lambda: run(options, verbose=verbose))
 

@@ -53,6 +53,13 @@ class SearchModeName(StrEnum):
     HYBRID = "hybrid"
 
 
+class OptionalService(StrEnum):
+    """What a mesh can do without."""
+
+    GENERATOR = "generator"
+    TRAINER = "trainer"
+
+
 Mode = Annotated[
     SearchModeName | None,
     typer.Option(

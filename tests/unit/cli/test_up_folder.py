@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from groundmesh.cli.options import OptionalService
 from groundmesh.cli.problems import Problem
-from groundmesh.cli.up import mesh
+from groundmesh.cli.up import mesh, models
 from groundmesh.cli.up.folder import check_ports_free, default_data_folder, held
 from groundmesh.cli.up.mesh import MESH, MeshOptions
+from groundmesh.models import DEFAULT_EMBEDDING_MODEL, DEFAULT_GENERATION_MODEL
 
 PORTS = {"gateway": 50050, "embedder": 50051}
 
@@ -84,3 +86,29 @@ def test_flags_are_filled_in_and_those_not_given_are_left_out(tmp_path: Path) ->
     assert "--reranker=judge" in commands["embedder"]
     assert "--retriever=127.0.0.1:60002" in commands["gateway"]
     assert not any("{" in word for command in commands.values() for word in command)
+
+
+def test_what_is_left_out_is_neither_started_nor_called(tmp_path: Path) -> None:
+    options = MeshOptions(tmp_path, 60000, without=frozenset({"generator", "trainer"}))
+    names = {member.name for member in mesh.members(options)}
+    assert names == {"milvus", "embedder", "retriever", "gateway"}
+    assert set(mesh.ports(options)) == names
+    gateway = mesh.spec_of(mesh.members(options)[-1], options)
+    assert {"--generator=", "--trainer=", "--embedder=127.0.0.1:60001"} <= set(gateway.command)
+    assert set(gateway.calls) == {"embedder", "retriever"}
+
+
+def test_every_service_that_may_be_left_out_is_one_of_the_mesh() -> None:
+    assert set(OptionalService) <= {member.name for member in MESH}
+
+
+def test_no_model_is_prepared_for_a_generator_that_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "_is_prepared", lambda name: False)
+    options = MeshOptions(tmp_path, without=frozenset({"generator"}))
+    assert models.unprepared(options) == (DEFAULT_EMBEDDING_MODEL,)
+    assert models.unprepared(MeshOptions(tmp_path)) == (
+        DEFAULT_EMBEDDING_MODEL,
+        DEFAULT_GENERATION_MODEL,
+    )

@@ -24,6 +24,8 @@ class MeshOptions:
     model: str | None = None
     embedding_model: str | None = None
     rerank_model: str | None = None
+    without: frozenset[str] = frozenset()
+    """Members that are not started, of those that ``OptionalService`` names."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +108,24 @@ MESH = (
 )
 
 
+def members(options: MeshOptions) -> tuple[Member, ...]:
+    """Those that are started."""
+    return tuple(member for member in MESH if member.name not in options.without)
+
+
 def ports(options: MeshOptions) -> dict[str, int]:
-    """The port of each member."""
-    return {member.name: options.base_port + member.port_offset for member in MESH}
+    """The port of each of them."""
+    return {member.name: options.base_port + member.port_offset for member in members(options)}
 
 
-def check_installed() -> None:
-    """See that every member can be started.
+def check_installed(options: MeshOptions) -> None:
+    """See that every one of them can be started.
 
     Raises:
         Problem: a distribution is not installed here.
     """
-    missing = [member.module for member in MESH if not importlib.util.find_spec(member.module)]
+    modules = [member.module for member in members(options)]
+    missing = [module for module in modules if not importlib.util.find_spec(module)]
     if missing:
         names = ", ".join(module.replace("_", "-") for module in missing)
         raise Problem(
@@ -130,6 +138,7 @@ def spec_of(member: Member, options: MeshOptions) -> ServiceSpec:
     """How a member is run with these options."""
     port = ports(options)[member.name]
     values: Mapping[str, object] = {
+        **dict.fromkeys(options.without, ""),
         **{name: f"{LOOPBACK}:{other}" for name, other in ports(options).items()},
         **vars(options),
         "port": port,
@@ -140,7 +149,7 @@ def spec_of(member: Member, options: MeshOptions) -> ServiceSpec:
         address=f"{LOOPBACK}:{port}",
         command=tied((sys.executable, "-m", member.module, *flags)),
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        calls=member.calls,
+        calls=tuple(name for name in member.calls if name not in options.without),
         stop_signal=member.stop_signal,
     )
 

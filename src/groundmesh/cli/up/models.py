@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from groundmesh.cli.problems import Problem
+from groundmesh.cli.up.mesh import MeshOptions
 from groundmesh.errors import NotFound
 from groundmesh.lifetime import tied
 from groundmesh.models import DEFAULT_EMBEDDING_MODEL, DEFAULT_GENERATION_MODEL
@@ -12,9 +13,11 @@ from groundmesh.models.prepared import prepared_folder
 from groundmesh.models.recipes import RECIPES
 
 
-def unprepared(*, model: str | None, embedding_model: str | None) -> tuple[str, ...]:
+def unprepared(options: MeshOptions) -> tuple[str, ...]:
     """Those of the models that are used which must be prepared first; hashes what is there."""
-    used = (embedding_model or DEFAULT_EMBEDDING_MODEL, model or DEFAULT_GENERATION_MODEL)
+    used = [options.embedding_model or DEFAULT_EMBEDDING_MODEL]
+    if "generator" not in options.without:
+        used.append(options.model or DEFAULT_GENERATION_MODEL)
     return tuple(name for name in used if name in RECIPES and not _is_prepared(name))
 
 

@@ -12,7 +12,7 @@ from groundmesh.cli.up import folder, mesh, models
 from groundmesh.cli.up.keeper import Keeper, KeeperPolicy
 from groundmesh.cli.up.live import LiveView
 from groundmesh.cli.up.log import ServiceLog, readable
-from groundmesh.cli.up.mesh import MESH, Member, MeshOptions
+from groundmesh.cli.up.mesh import Member, MeshOptions
 from groundmesh.cli.up.probe import GrpcProbe
 from groundmesh.cli.up.supervisor import Supervisor
 from groundmesh.cli.up.view import PlainView, View
@@ -26,7 +26,7 @@ def up(options: MeshOptions, *, verbose: bool) -> Exit:
     Raises:
         Problem: nothing was started: something is missing, taken or in use.
     """
-    mesh.check_installed()
+    mesh.check_installed(options)
     ports = mesh.ports(options)
     with folder.held(options.data, ports=ports):
         folder.check_ports_free(ports)
@@ -39,7 +39,7 @@ def up(options: MeshOptions, *, verbose: bool) -> Exit:
 
 
 def _prepare_models(options: MeshOptions) -> None:
-    names = models.unprepared(model=options.model, embedding_model=options.embedding_model)
+    names = models.unprepared(options)
     if names:
         out = console()
         out.print(f"preparing {', '.join(names)}: half a minute, the first time only")
@@ -50,7 +50,7 @@ def _prepare_models(options: MeshOptions) -> None:
 async def _up(options: MeshOptions, *, verbose: bool) -> None:
     stop = asyncio.Event()
     view = _view(options, gone=stop.set)
-    keepers = [_keeper(member, options, view, verbose=verbose) for member in MESH]
+    keepers = [_keeper(member, options, view, verbose=verbose) for member in mesh.members(options)]
     await supervise(keepers, view=view, stop=stop)
 
 
@@ -83,10 +83,11 @@ def _view(options: MeshOptions, *, gone: Callable[[], None]) -> View:
 def _welcome(options: MeshOptions) -> str:
     elsewhere = options.base_port != BASE_PORT
     server = f"  export GROUNDMESH_SERVER={LOOPBACK}:{options.base_port}\n" if elsewhere else ""
+    question = "search" if "generator" in options.without else "ask"
     return (
         f"The mesh is up. In another shell:\n{server}"
         "  groundmesh ingest PATH... --collection docs\n"
-        '  groundmesh ask "..." --collection docs\n'
+        f'  groundmesh {question} "..." --collection docs\n'
         "Ctrl-C stops everything."
     )
 
