@@ -59,6 +59,12 @@ class Memory:
     rerank_score: float | None = None
     """Of each passage; None: it was not reranked."""
     answer: tuple[str, ...] = ("Three months", " [1].")
+    found: dict[str, list[str]] = field(default_factory=dict)
+    """What Search finds for a query, as URIs, best first; for any other query one contract."""
+    unwanted: set[str] = field(default_factory=set)
+    """URIs that Ingest fails."""
+    refused: dict[int, MeshError] = field(default_factory=dict)
+    """What Search raises, by its mode."""
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     """While cleared, Ask waits after its first delta, and Ingest before each document."""
 
@@ -118,8 +124,11 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> gateway_pb2.GatewayServiceSearchResponse:
         self.memory.requests.append(request)
         self.memory.collection(request.collections[0])
+        if request.retrieval.mode in self.memory.refused:
+            raise self.memory.refused[request.retrieval.mode]
+        found = self.memory.found.get(request.query)
         return gateway_pb2.GatewayServiceSearchResponse(
-            chunks=[self._chunk()],
+            chunks=[self._chunk()] if found is None else map(scored_chunk, found),
             mode=retriever_pb2.SEARCH_MODE_HYBRID,
             timings=[timing(gateway_pb2.STAGE_TOTAL, 12)],
             degraded=["no full text here"],
@@ -170,7 +179,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
     def _take(
         self, parent: str, head: gateway_pb2.IngestDocument, content: bytes
     ) -> gateway_pb2.DocumentIngested:
-        if not content:
+        if not content or head.uri in self.memory.unwanted:
             empty = InvalidArgument("the document is empty", reason=Reason.DOCUMENT_EMPTY)
             return _failed(head.uri, empty)
         name = f"{parent}/documents/{document_id(head.uri)}"
@@ -220,6 +229,8 @@ class FakeCollections(collection_pb2_grpc.CollectionServiceServicer):
         self, request: collection_pb2.GetCollectionRequest, context: Context
     ) -> collection_pb2.GetCollectionResponse:
         found = self.memory.collection(request.name)
+        documents = f"{request.name}/documents/"
+        found.document_count = sum(name.startswith(documents) for name in self.memory.documents)
         return collection_pb2.GetCollectionResponse(collection=found)
 
     async def ListCollections(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from groundmesh.addresses import BASE_PORT, DEFAULT_ADDRESS
-from groundmesh.cli import app_collections, app_documents
+from groundmesh.cli import app_collections, app_documents, app_eval
 from groundmesh.cli.options import (
     Collection,
     Collections,
@@ -43,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(app_collections.app, name="collections")
 app.add_typer(app_documents.app, name="documents")
+app.add_typer(app_eval.app, name="eval")
 
 
 @app.command(

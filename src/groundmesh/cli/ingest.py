@@ -67,6 +67,14 @@ class Tally:
         """Seconds since the beginning."""
         return time.monotonic() - self.began
 
+    def summary(self, collection: str, *, noun: str = "file") -> str:
+        """All of it in one line."""
+        parts = [f"{self.outcomes[outcome]} {word}" for outcome, word in OUTCOME_WORDS]
+        return (
+            f"{counted(self.done, noun)} in {self.elapsed_s:.1f} s: {', '.join(parts)}; "
+            f"{counted(self.chunks, 'chunk')} written to {collection}"
+        )
+
 
 async def ingest(paths: list[Path], *, server: str, collection: str, as_json: bool) -> Exit:
     """Ingest files and folders; FAILED when any of the files did."""
@@ -74,12 +82,12 @@ async def ingest(paths: list[Path], *, server: str, collection: str, as_json: bo
     if not found.files:
         raise Problem(f"no files to ingest in {', '.join(str(path) for path in paths)}")
     async with Client(server) as mesh:
-        await _ensure_collection(mesh, collection)
+        await ensure_collection(mesh, collection)
         _tell_passed_over(found)
         tally = Tally()
         events = mesh.ingest(map(Upload.of_file, found.files), collection=collection, create=False)
         try:
-            await _follow(events, tally, total=len(found.files))
+            await follow(events, tally, total=len(found.files))
         except (Unavailable, DeadlineExceeded) as error:
             raise _cut_short(error, tally, found) from error
         except asyncio.CancelledError:  # Ctrl-C
@@ -89,11 +97,12 @@ async def ingest(paths: list[Path], *, server: str, collection: str, as_json: bo
     if as_json:
         print_json(_tally_json(tally, collection))
     else:
-        sys.stdout.write(_summary(tally, collection) + "\n")
+        sys.stdout.write(tally.summary(collection) + "\n")
     return Exit.FAILED if tally.failures else Exit.DONE
 
 
-async def _ensure_collection(mesh: Client, collection: str) -> None:
+async def ensure_collection(mesh: Client, collection: str) -> None:
+    """Create the collection with the mesh's own settings if it is not there, and say so."""
     try:
         await mesh.collections.get(collection)
     except NotFound:
@@ -105,11 +114,14 @@ async def _ensure_collection(mesh: Client, collection: str) -> None:
         sys.stderr.write(f"created the collection {created.id} (embedding model {model})\n")
 
 
-async def _follow(events: AsyncGenerator[IngestEvent, None], tally: Tally, *, total: int) -> None:
+async def follow(
+    events: AsyncGenerator[IngestEvent, None], tally: Tally, *, total: int, noun: str = "file"
+) -> None:
+    """Count what comes out of an ingestion, and show how far it is."""
     stderr = console(stderr=True)
     next_line_s = LINE_EVERY_S
     with _bar(stderr) as bar:
-        task = bar.add_task("", total=total, chunks=0)
+        task = bar.add_task("", total=total, chunks=0, noun=noun)
         async with aclosing(events):
             async for event in events:
                 match event:
@@ -121,7 +133,7 @@ async def _follow(events: AsyncGenerator[IngestEvent, None], tally: Tally, *, to
                         if event.outcome is Outcome.FAILED:
                             stderr.print(_failure_line(event), soft_wrap=True)
                 if bar.disable and tally.elapsed_s >= next_line_s:
-                    stderr.print(f"{tally.done} of {total} files, {tally.chunks} chunks")
+                    stderr.print(f"{tally.done} of {total} {noun}s, {tally.chunks} chunks")
                     next_line_s = tally.elapsed_s + LINE_EVERY_S
 
 
@@ -130,7 +142,7 @@ def _bar(stderr: Console) -> Progress:
         SpinnerColumn(),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("files · {task.fields[chunks]} chunks ·"),
+        TextColumn("{task.fields[noun]}s · {task.fields[chunks]} chunks ·"),
         TimeElapsedColumn(),
         console=stderr,
         transient=True,
@@ -149,14 +161,6 @@ def _tell_passed_over(found: Found) -> None:
 def _failure_line(event: DocumentIngested) -> str:
     reason = event.error.message if event.error is not None else "no reason was given"
     return printable(f"failed: {display_uri(event.uri)}: {reason}")
-
-
-def _summary(tally: Tally, collection: str) -> str:
-    parts = [f"{tally.outcomes[outcome]} {word}" for outcome, word in OUTCOME_WORDS]
-    return (
-        f"{counted(tally.done, 'file')} in {tally.elapsed_s:.1f} s: {', '.join(parts)}; "
-        f"{counted(tally.chunks, 'chunk')} written to {collection}"
-    )
 
 
 def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:

@@ -1,0 +1,180 @@
+"""``groundmesh eval retrieval``."""
+
+import asyncio
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from groundmesh.cli.ingest import Tally, ensure_collection, follow
+from groundmesh.cli.options import SearchModeName
+from groundmesh.cli.output import console, counted, print_json, print_notes, print_table
+from groundmesh.cli.problems import Exit, Problem
+from groundmesh.cli.retrieval import retrieval
+from groundmesh.client import Client
+from groundmesh.errors import FailedPrecondition, Reason
+
+if TYPE_CHECKING:
+    from groundmesh.eval.beir import Dataset
+    from groundmesh.eval.report import ModeReport
+    from groundmesh.eval.searching import Searched, Searching
+
+_LIBRARIES = ("ir_measures", "matplotlib", "numpy")
+_LONGEST_NAME = 63
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is asked for."""
+
+    folder: Path
+    split: str
+    collection: str | None
+    modes: Sequence[SearchModeName]
+    concurrency: int
+    timeout_s: float
+    plot: Path | None
+
+
+async def evaluate(asked: Evaluation, *, server: str, as_json: bool) -> Exit:
+    """Ingest a data set, put its queries in every mode, and print the measures."""
+    _check_installed()
+    from groundmesh.eval import beir, plot
+
+    if asked.plot is not None:
+        plot.check_name(asked.plot)
+    dataset = await asyncio.to_thread(beir.load, asked.folder, split=asked.split)
+    collection = asked.collection or default_collection(dataset.name)
+    print_notes(_notes(dataset))
+    async with Client(server) as mesh:
+        tally = await _ingest(mesh, dataset, collection)
+        reports = await _reports(mesh, dataset, collection, asked)
+    if not reports:
+        raise Problem("no mode could be evaluated")
+    if as_json:
+        modes = [report.as_json() for report in reports]
+        print_json({"dataset": dataset.name, "modes": modes})
+    else:
+        _print_reports(reports)
+    if asked.plot is not None:
+        await asyncio.to_thread(plot.draw, asked.plot, dataset.name, reports)
+    return Exit.FAILED if tally.failures else Exit.DONE
+
+
+def default_collection(dataset: str) -> str:
+    """The collection of a data set: one that no ingestion of anything else is likely to name."""
+    return f"eval-{re.sub('[^a-z0-9]+', '-', dataset.lower())}"[:_LONGEST_NAME].strip("-")
+
+
+def _check_installed() -> None:
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Problem(
+            f"evaluation needs {', '.join(missing)}",
+            hint="install what it needs with `make setup`, or `pip install 'groundmesh[eval]'`",
+        )
+
+
+def _notes(dataset: "Dataset") -> list[str]:
+    notes = []
+    if dataset.blank:
+        blank = counted(dataset.blank, "document")
+        notes.append(f"{blank} of the corpus with neither title nor text left out")
+    if dataset.missing:
+        missing = counted(dataset.missing, "relevant document")
+        notes.append(f"{missing} blank or not in the corpus: counted as not found")
+    return notes
+
+
+async def _ingest(mesh: Client, dataset: "Dataset", collection: str) -> Tally:
+    await ensure_collection(mesh, collection)
+    tally = Tally()
+    events = mesh.ingest(dataset.uploads(), collection=collection, create=False)
+    await follow(events, tally, total=dataset.documents, noun="document")
+    sys.stderr.write(tally.summary(collection, noun="document") + "\n")
+    there = (await mesh.collections.get(collection)).document_count
+    strangers = there - (tally.done - len(tally.failures))
+    if strangers > 0:
+        others = counted(strangers, "other document")
+        print_notes([f"{collection} holds {others}, which take part in every ranking"])
+    return tally
+
+
+async def _reports(
+    mesh: Client, dataset: "Dataset", collection: str, asked: Evaluation
+) -> list["ModeReport"]:
+    from groundmesh.eval.metrics import DEPTH
+    from groundmesh.eval.report import mode_report
+    from groundmesh.eval.searching import Searching
+
+    reports = []
+    for mode in asked.modes:
+        how = Searching(
+            collection,
+            # A document's best chunk is its place, so no other one of it need be sent.
+            retrieval(mode, DEPTH, max_chunks_per_document=1),
+            asked.concurrency,
+            asked.timeout_s,
+        )
+        searched = await _searched(mesh, dataset, how, name=mode)
+        if searched is not None:
+            print_notes([f"{mode}: {each}" for each in sorted(searched.degraded)])
+            reports.append(await asyncio.to_thread(mode_report, mode, dataset, searched))
+    return reports
+
+
+async def _searched(
+    mesh: Client, dataset: "Dataset", how: "Searching", *, name: str
+) -> "Searched | None":
+    """None where the store can't do it."""
+    from groundmesh.eval.searching import search_all
+
+    with _bar() as bar:
+        task = bar.add_task(f"{name} search", total=len(dataset.queries))
+        try:
+            return await search_all(mesh, dataset.queries, how, on_done=partial(bar.advance, task))
+        except FailedPrecondition as error:
+            if error.reason is not Reason.FULL_TEXT_UNSUPPORTED:
+                raise
+            print_notes([f"{name} left out: {error.message}"])
+            return None
+
+
+def _bar() -> Progress:
+    stderr = console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    )
+
+
+def _print_reports(reports: Sequence["ModeReport"]) -> None:
+    from groundmesh.eval.metrics import MEASURES
+
+    print_table(
+        ("MODE", *(f"{name.upper()} (95 %)#" for name in MEASURES), "P50 MS#", "P99 MS#"),
+        [
+            (
+                report.mode,
+                *(
+                    f"{each.mean:.3f} ({each.low:.3f}-{each.high:.3f})"
+                    for each in report.measures.values()
+                ),
+                f"{report.p50_ms:.1f}",
+                f"{report.p99_ms:.1f}",
+            )
+            for report in reports
+        ],
+    )
+    sys.stdout.write(f"Queries: {reports[0].queries}.\n")
