@@ -16,8 +16,7 @@ from groundmesh.cli.ingest import Tally, ensure_collection, follow
 from groundmesh.cli.options import SearchModeName
 from groundmesh.cli.output import console, counted, print_json, print_notes, print_table
 from groundmesh.cli.problems import Exit, Problem
-from groundmesh.cli.retrieval import retrieval
-from groundmesh.client import Client
+from groundmesh.client import Client, Retrieval, SearchMode
 from groundmesh.errors import FailedPrecondition, Reason
 
 if TYPE_CHECKING:
@@ -118,14 +117,16 @@ async def _reports(
         how = Searching(
             collection,
             # A document's best chunk is its place, so no other one of it need be sent.
-            retrieval(mode, DEPTH, max_chunks_per_document=1),
+            Retrieval(SearchMode(mode.upper()), limit=DEPTH, max_chunks_per_document=1),
             asked.concurrency,
             asked.timeout_s,
         )
         searched = await _searched(mesh, dataset, how, name=mode)
         if searched is not None:
             print_notes([f"{mode}: {each}" for each in sorted(searched.degraded)])
-            reports.append(await asyncio.to_thread(mode_report, mode, dataset, searched))
+            report = await asyncio.to_thread(mode_report, mode, dataset, searched)
+            sys.stderr.write(f"{mode}: {report.queries} queries, p50 {report.p50_ms:.0f} ms\n")
+            reports.append(report)
     return reports
 
 

@@ -112,7 +112,9 @@ def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
         max_size=4,
     ),
 )
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_bytes_are_read_or_refused_with_their_line(
     tmp_path: Path, file: str, lines: list[bytes]
 ) -> None:
@@ -132,6 +134,7 @@ def test_any_bytes_are_read_or_refused_with_their_line(
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@settings(deadline=None)
 def test_every_document_has_a_uri_of_its_own(document: str) -> None:
     uri = uri_of(document)
     assert document_of(uri) == document

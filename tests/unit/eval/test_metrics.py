@@ -55,6 +55,7 @@ def test_a_query_without_a_ranking_has_found_nothing() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 1)), max_size=20))
+@settings(deadline=None)
 def test_a_document_stands_where_its_best_chunk_stands(hits: list[tuple[str, float]]) -> None:
     hits.sort(key=lambda hit: -hit[1])
     best: dict[str, float] = {}
