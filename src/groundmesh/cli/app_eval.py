@@ -83,13 +83,13 @@ def retrieval(  # noqa: PLR0913  each is an option
     far down is the first?), each from 0 to 1 and with the range in which 95 of 100 such sets of
     queries would put it, and how long half and 99 % of the searches took at most.
     """
-    from groundmesh.cli.evaluate import Evaluation, evaluate
+    from groundmesh.cli.evaluate import Evaluation, evaluate, searches
 
     asked = Evaluation(
         folder=folder,
         split=split,
         collection=collection,
-        modes=list(dict.fromkeys(mode)),
+        searches=searches(mode),
         concurrency=concurrency,
         timeout_s=timeout,
         plot=plot,

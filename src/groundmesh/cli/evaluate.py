@@ -4,7 +4,7 @@ import asyncio
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LIBRARIES = ("ir_measures", "matplotlib", "numpy")
 _LONGEST_NAME = 63
+DEPTH = 100
+"""How many documents each search finds: those that Recall@100 looks at."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Evaluation:
     folder: Path
     split: str
     collection: str | None
-    modes: Sequence[SearchModeName]
+    searches: Mapping[str, Retrieval]
+    """By the name under which each is reported."""
     concurrency: int
     timeout_s: float
     plot: Path | None
@@ -64,6 +67,14 @@ async def evaluate(asked: Evaluation, *, server: str, as_json: bool) -> Exit:
     if asked.plot is not None:
         await asyncio.to_thread(plot.draw, asked.plot, dataset.name, reports)
     return Exit.FAILED if tally.failures else Exit.DONE
+
+
+def searches(modes: Sequence[SearchModeName]) -> dict[str, Retrieval]:
+    """The search of each mode: a document's best chunk is its place, so no other one is sent."""
+    return {
+        mode: Retrieval(SearchMode(mode.upper()), limit=DEPTH, max_chunks_per_document=1)
+        for mode in modes
+    }
 
 
 def default_collection(dataset: str) -> str:
@@ -108,19 +119,12 @@ async def _ingest(mesh: Client, dataset: "Dataset", collection: str) -> Tally:
 async def _reports(
     mesh: Client, dataset: "Dataset", collection: str, asked: Evaluation
 ) -> list["ModeReport"]:
-    from groundmesh.eval.metrics import DEPTH
     from groundmesh.eval.report import mode_report
     from groundmesh.eval.searching import Searching
 
     reports = []
-    for mode in asked.modes:
-        how = Searching(
-            collection,
-            # A document's best chunk is its place, so no other one of it need be sent.
-            Retrieval(SearchMode(mode.upper()), limit=DEPTH, max_chunks_per_document=1),
-            asked.concurrency,
-            asked.timeout_s,
-        )
+    for mode, retrieval in asked.searches.items():
+        how = Searching(collection, retrieval, asked.concurrency, asked.timeout_s)
         searched = await _searched(mesh, dataset, how, name=mode)
         if searched is not None:
             print_notes([f"{mode}: {each}" for each in sorted(searched.degraded)])

@@ -11,8 +11,6 @@ from groundmesh.eval.beir import Judgements
 
 MEASURES = {"ndcg@10": "nDCG@10", "recall@10": "R@10", "recall@100": "R@100", "mrr@10": "RR@10"}
 """What we call a measure -> what ``ir_measures`` calls it."""
-DEPTH = 100
-"""How many documents of a ranking the measures look at."""
 
 _RESAMPLES = 2_000
 _SEED = 20_090_719
