@@ -69,6 +69,26 @@ async def test_it_asks_for_the_best_chunk_of_a_hundred_documents(cli: Cli, memor
         assert (each.retrieval.limit, each.retrieval.max_chunks_per_document) == (100, 1)
 
 
+async def test_every_mode_is_measured_reranked_too(cli: Cli, memory: Memory) -> None:
+    result = await cli(
+        *("eval", "retrieval", "fruit", "--json", "--mode", "hybrid", "--mode", "dense"),
+        *("--rerank", "--fusion", "weights", "--dense-weight", "0.25"),
+    )
+    assert [mode["mode"] for mode in result.json["modes"]] == [
+        "hybrid",
+        "hybrid+rerank",
+        "dense",
+        "dense+rerank",
+    ]
+    searches = [
+        each.retrieval
+        for each in memory.requests
+        if isinstance(each, gateway_pb2.GatewayServiceSearchRequest)
+    ]
+    assert {each.rerank for each in searches} == {False, True}
+    assert {each.fusion.weights.dense_weight for each in searches} == {0.25}
+
+
 async def test_a_second_run_writes_nothing(cli: Cli) -> None:
     first = await cli("eval", "retrieval", "fruit")
     again = await cli("eval", "retrieval", "fruit")

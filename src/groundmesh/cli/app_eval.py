@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from groundmesh.addresses import DEFAULT_ADDRESS
-from groundmesh.cli.options import Json, SearchModeName, Server, Timeout, examples
+from groundmesh.cli.options import (
+    DenseWeight,
+    Fusion,
+    Json,
+    SearchModeName,
+    Server,
+    Timeout,
+    examples,
+)
 from groundmesh.cli.problems import finish
 
 app = typer.Typer(
@@ -53,6 +61,16 @@ def retrieval(  # noqa: PLR0913  each is an option
         list[SearchModeName],
         typer.Option("--mode", help="Only this mode; give it several times for several."),
     ] = [*SearchModeName],  # noqa: B006  Typer reads it, nobody changes it
+    fusion: Fusion = None,
+    dense_weight: DenseWeight = None,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank",
+            help="Each mode once more, ordered anew by the cross-encoder "
+            "(groundmesh up --rerank-model).",
+        ),
+    ] = False,
     concurrency: Annotated[
         int,
         typer.Option(
@@ -89,7 +107,7 @@ def retrieval(  # noqa: PLR0913  each is an option
         folder=folder,
         split=split,
         collection=collection,
-        searches=searches(mode),
+        searches=searches(mode, fusion=fusion, dense_weight=dense_weight, rerank=rerank),
         concurrency=concurrency,
         timeout_s=timeout,
         plot=plot,

@@ -5,7 +5,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from groundmesh.cli.ingest import Tally, ensure_collection, follow
-from groundmesh.cli.options import SearchModeName
+from groundmesh.cli.options import FusionName, SearchModeName
 from groundmesh.cli.output import console, counted, print_json, print_notes, print_table
 from groundmesh.cli.problems import Exit, Problem
-from groundmesh.client import Client, Retrieval, SearchMode
+from groundmesh.cli.retrieval import retrieval
+from groundmesh.client import Client, Retrieval
 from groundmesh.errors import FailedPrecondition, Reason
 
 if TYPE_CHECKING:
@@ -69,12 +70,30 @@ async def evaluate(asked: Evaluation, *, server: str, as_json: bool) -> Exit:
     return Exit.FAILED if tally.failures else Exit.DONE
 
 
-def searches(modes: Sequence[SearchModeName]) -> dict[str, Retrieval]:
-    """The search of each mode: a document's best chunk is its place, so no other one is sent."""
-    return {
-        mode: Retrieval(SearchMode(mode.upper()), limit=DEPTH, max_chunks_per_document=1)
-        for mode in modes
-    }
+def searches(
+    modes: Sequence[SearchModeName],
+    *,
+    fusion: FusionName | None = None,
+    dense_weight: float | None = None,
+    rerank: bool = False,
+) -> dict[str, Retrieval]:
+    """The search of each mode, and with ``rerank`` each once more, reranked."""
+    named = {}
+    for mode in modes:
+        for reranked in (False, True) if rerank else (False,):
+            found = retrieval(
+                mode,
+                DEPTH,
+                fusion=fusion,
+                dense_weight=dense_weight,
+                rerank=reranked,
+                diversity=None,
+                merge_neighbors=False,
+            )
+            # A document's best chunk is its place, so no other one of it need be sent.
+            search = replace(found, max_chunks_per_document=1)
+            named[f"{mode}+rerank" if reranked else str(mode)] = search
+    return named
 
 
 def default_collection(dataset: str) -> str:
@@ -123,8 +142,8 @@ async def _reports(
     from groundmesh.eval.searching import Searching
 
     reports = []
-    for mode, retrieval in asked.searches.items():
-        how = Searching(collection, retrieval, asked.concurrency, asked.timeout_s)
+    for mode, search in asked.searches.items():
+        how = Searching(collection, search, asked.concurrency, asked.timeout_s)
         searched = await _searched(mesh, dataset, how, name=mode)
         if searched is not None:
             print_notes([f"{mode}: {each}" for each in sorted(searched.degraded)])
