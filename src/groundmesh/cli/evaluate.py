@@ -84,6 +84,7 @@ def searches(
             found = retrieval(
                 mode,
                 DEPTH,
+                where=None,
                 fusion=fusion,
                 dense_weight=dense_weight,
                 rerank=reranked,
