@@ -179,7 +179,9 @@ def _from_chunks(chunks: Sequence[Chunk]) -> Iterator[document_pb2.Chunk]:
 
 
 def _from_place(place: Place) -> common_pb2.Place:
-    return common_pb2.Place(heading_path=place.heading_path, page=place.page)
+    return common_pb2.Place(
+        heading_path=place.heading_path, page=place.page, sheet=place.sheet, slide=place.slide
+    )
 
 
 def _from_progress(progress: Progress) -> gateway_pb2.IngestProgress:

@@ -54,8 +54,8 @@ class Prepared:
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in order."""
         for ordinal, line in enumerate(self.chunk_lines.splitlines()):
-            start, end, tokens, path, page = json.loads(line)
-            yield Chunk(ordinal, start, end, tokens, Place(tuple(path), page))
+            start, end, tokens, path, *rest = json.loads(line)
+            yield Chunk(ordinal, start, end, tokens, Place(tuple(path), *rest))
 
     def text_of(self, chunk: Chunk) -> str:
         """The text of one chunk."""
@@ -101,5 +101,6 @@ def _lines(text: str, spans: Iterator[Span], marks: tuple[Mark, ...]) -> Iterato
         end_byte = start_byte + len(text[span.start : span.end].encode())
         mark = bisect_right(offsets, span.start) - 1
         place = marks[mark].place if mark >= 0 else Place()
-        line = [start_byte, end_byte, span.tokens, place.heading_path, place.page]
+        where = (place.heading_path, place.page, place.sheet, place.slide)
+        line = [start_byte, end_byte, span.tokens, *where]
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode()

@@ -10,10 +10,12 @@ MAX_HEADING_CHARS = 200
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands: the headings above it, outermost first, and its page from 1."""
+    """Where something stands; headings are the outermost first, pages and slides count from 1."""
 
     heading_path: tuple[str, ...] = ()
     page: int | None = None
+    sheet: str | None = None
+    slide: int | None = None
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,8 @@ class Mark:
 
     offset: int
     place: Place
-
-    @property
-    def begins_section(self) -> bool:
-        """Whether a heading stands here: the best point to split at."""
-        return bool(self.place.heading_path)
+    begins_section: bool = False
+    """Whether a heading, a sheet or a slide begins here: the best point to split at."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,15 @@ _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL
 """Of the environment; the rest may hold secrets, which a parser of untrusted files needs not."""
 
 
+_SINGLE_THREADED = {
+    "MALLOC_ARENA_MAX": "2",
+    "RAYON_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TOKIO_WORKER_THREADS": "1",
+}
+"""A worker works on one document; each thread of a library would take 64 MiB of its addresses."""
+
+
 class WorkerDied(Exception):
     """A worker ended, or went mad, instead of answering."""
 
@@ -56,7 +65,7 @@ class Worker:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env={**environment, "TOKENIZERS_PARALLELISM": "false"},
+                env={**environment, **_SINGLE_THREADED},
                 limit=_BUFFER_BYTES,
             )
         except BaseException:
