@@ -3,6 +3,10 @@
 import io
 import zipfile
 from collections.abc import Mapping
+from string import ascii_uppercase
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+"""The first sector of a compound file."""
 
 _OFFICE = "http://schemas.openxmlformats.org"
 _RELS = f"{_OFFICE}/package/2006/relationships"
@@ -80,8 +84,8 @@ def docx(body: str, *, doctype: str = "", parts: Mapping[str, str] | None = None
     )
 
 
-def xlsx(sheets: Mapping[str, list[list[str]]], *, doctype: str = "") -> bytes:
-    """A workbook of these sheets, all cells text."""
+def xlsx(sheets: Mapping[str, list[list[str]]], *, doctype: str = "", far_cell: str = "") -> bytes:
+    """A workbook of these sheets, all cells text; each with one more cell at ``far_cell``."""
     main = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     names = list(sheets)
     listed = "".join(
@@ -99,7 +103,7 @@ def xlsx(sheets: Mapping[str, list[list[str]]], *, doctype: str = "") -> bytes:
             f"<sheets>{listed}</sheets></workbook>",
             "xl/_rels/workbook.xml.rels": relations(*links),
             **{
-                f"xl/worksheets/sheet{n}.xml": _sheet(sheets[name], doctype)
+                f"xl/worksheets/sheet{n}.xml": _sheet(sheets[name], doctype, far_cell)
                 for n, name in enumerate(names, 1)
             },
         },
@@ -110,7 +114,7 @@ def xlsx(sheets: Mapping[str, list[list[str]]], *, doctype: str = "") -> bytes:
     )
 
 
-def _sheet(rows: list[list[str]], doctype: str) -> str:
+def _sheet(rows: list[list[str]], doctype: str, far_cell: str) -> str:
     body = "".join(
         f'<row r="{r}">'
         + "".join(
@@ -120,6 +124,9 @@ def _sheet(rows: list[list[str]], doctype: str) -> str:
         + "</row>"
         for r, row in enumerate(rows, 1)
     )
+    if far_cell:
+        row = far_cell.lstrip(ascii_uppercase)
+        body += f'<row r="{row}"><c r="{far_cell}"><v>1</v></c></row>'
     return f'{_XML}{doctype}<worksheet xmlns="{_SHEET}"><sheetData>{body}</sheetData></worksheet>'
 
 

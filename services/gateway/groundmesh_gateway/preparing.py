@@ -1,13 +1,14 @@
 """What happens to one document inside a worker process: its bytes become text and chunks."""
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from groundmesh.errors import Reason
 from groundmesh_gateway.parsing import parse
-from groundmesh_gateway.parsing.document import Mark, Place, unusable
+from groundmesh_gateway.parsing.document import ExtractedDocument, Mark, Place, unusable
 from groundmesh_gateway.splitting import Span, Splitting, TokenCounter, split
 
 
@@ -70,9 +71,7 @@ def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
     if len(text) > job.max_text_bytes:
         message = f"its text has {len(text)} bytes, the limit is {job.max_text_bytes}"
         raise unusable(Reason.DOCUMENT_TOO_LARGE, message)
-    sections = [mark.offset for mark in document.marks if mark.begins_section]
-    splitting = _that_fits(job, counter)
-    spans = split(document.text, counter=counter, splitting=splitting, sections=sections)
+    spans = _spans(document, counter, _that_fits(job, counter))
     lines = list(_lines(document.text, spans, document.marks))
     return Prepared(
         text=text,
@@ -90,6 +89,24 @@ def _that_fits(job: Job, counter: TokenCounter) -> Splitting:
         message = f"chunks of {most} tokens, as the collection wants them, have no room for text"
         raise unusable(Reason.INVALID_FIELD, message)
     return replace(job.splitting, max_tokens=most)
+
+
+def _spans(
+    document: ExtractedDocument, counter: TokenCounter, splitting: Splitting
+) -> Iterator[Span]:
+    """The chunks; none goes over from a sheet or a slide to the next, whose place it hasn't."""
+    sections = [mark.offset for mark in document.marks if mark.begins_section]
+    leaves = [
+        mark.offset
+        for before, mark in pairwise(document.marks)
+        if (before.place.sheet, before.place.slide) != (mark.place.sheet, mark.place.slide)
+    ]
+    for start, stop in pairwise([0, *leaves, len(document.text)]):
+        text = document.text[start:stop]
+        own = sections[bisect_left(sections, start) : bisect_left(sections, stop)]
+        inner = [section - start for section in own]
+        for span in split(text, counter=counter, splitting=splitting, sections=inner):
+            yield Span(start + span.start, start + span.end, span.tokens)
 
 
 def _lines(text: str, spans: Iterator[Span], marks: tuple[Mark, ...]) -> Iterator[bytes]:

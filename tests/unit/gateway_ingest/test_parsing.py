@@ -7,7 +7,9 @@ import pytest
 from groundmesh.errors import InvalidArgument, Reason
 from groundmesh_gateway.parsing import parse
 from groundmesh_gateway.parsing.document import Place
+from groundmesh_gateway.parsing.media_types import DOCX, EPUB, ODT, PPTX, RTF, XLSX
 from tests.documents_by_hand import parsed, pdf
+from tests.office_by_hand import OLE, docx, epub, odt, paragraph, pptx, xlsx, zipped
 
 GERMAN = "Die Straße führt über die Brücke, größer als früher. " * 5
 RUSSIAN = "Широкая электрификация южных губерний даст мощный толчок подъёму. " * 5
@@ -28,6 +30,11 @@ class TestMediaType:
             ("file:///a/my%20notes.md", "text/markdown"),
             ("notes.html", "text/html"),
             ("table.csv", "text/csv"),
+            ("a.rst", "text/x-rst"),
+            ("a.py", "text/x-python"),
+            ("a.rs", "text/plain"),
+            ("a.ts", "text/x-typescript"),
+            ("a.yaml", "text/plain"),
             ("README", "text/plain"),
             ("https://example.org", "text/plain"),
         ],
@@ -49,17 +56,36 @@ class TestMediaType:
         found = parse(pdf("mislabelled"), uri="a.txt", declared_media_type="text/plain")
         assert found.media_type == "application/pdf"
 
-    def test_html_is_known_by_its_beginning_where_nothing_else_tells(self) -> None:
-        found = parse(b"\xef\xbb\xbf \n<!DOCTYPE html><p>hello", uri="https://example.org/page")
+    @pytest.mark.parametrize("uri", ["https://example.org/page", "a.txt", "a.docx", "a.pdf"])
+    def test_html_is_known_by_its_beginning(self, uri: str) -> None:
+        found = parse(b"\xef\xbb\xbf \n<!DOCTYPE html><p>hello", uri=uri)
         assert found.media_type == "text/html"
+
+    def test_but_not_where_text_of_another_kind_begins_like_it(self) -> None:
+        assert parse(b"<html> is a tag", uri="a.md").media_type == "text/markdown"
+
+    @pytest.mark.parametrize(
+        ("data", "kind"),
+        [
+            (docx(paragraph("text")), DOCX),
+            (pptx(["text"]), PPTX),
+            (xlsx({"Sheet": [["text"]]}), XLSX),
+            (odt("<text:p>text</text:p>"), ODT),
+            (epub("<p>text</p>"), EPUB),
+            (rb"{\rtf1 text}", RTF),
+        ],
+    )
+    def test_containers_are_known_by_what_is_in_them(self, data: bytes, kind: str) -> None:
+        assert parse(data, uri="a.txt", declared_media_type="text/plain").media_type == kind
 
     @pytest.mark.parametrize(
         ("data", "uri"),
         [
-            (b"PK\x03\x04rest", "a.docx"),
             (b"PK\x03\x04rest", "a.txt"),
-            (rb"{\rtf1 text}", "a.rtf"),
-            (b"{}", "a.json"),
+            (zipped({"a.txt": "text"}), "a.zip"),
+            (zipped({"a.txt": "text"}), "a.docx"),
+            (zipped({"mimetype": "application/vnd.oasis.opendocument.graphics"}), "a.odt"),
+            (OLE + b"WordDocument", "a.doc"),
             (b"text", "a.tar.gz"),
             (b"\x89PNG\r\n\x1a\n" + bytes(100), "a.png"),
             (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "a.txt"),
@@ -158,6 +184,14 @@ class TestHtml:
             "```\ndef f():\n    # a comment\n    return 1\n```",
             "snake_case_name *as is*\n",
         ]
+
+    def test_its_own_contents_are_no_menu(self) -> None:
+        page = '<nav class="site"><a>Shop</a></nav><nav id="toc"><a>1 One</a></nav><h1>One</h1>'
+        assert parsed(page.encode(), "a.html").text == "1 One\n\n# One\n"
+
+    def test_raised_and_lowered_text_stays_apart(self) -> None:
+        page = "<p>10<sup>6</sup> H<sub>2</sub>O, as said<sup>[1]</sup>.</p>"
+        assert parsed(page.encode(), "a.html").text == "10^6^ H~2~O, as said[1].\n"
 
     def test_headings_are_marks(self) -> None:
         document = parsed(self.PAGE.encode(), "a.html")

@@ -19,7 +19,7 @@ PARSERS: dict[str, str] = {
     media_types.PDF: f"{_HERE}.pdf:parse",
     media_types.DOCX: f"{_HERE}.office:docx",
     media_types.PPTX: f"{_HERE}.office:pptx",
-    media_types.XLSX: f"{_HERE}.office:xlsx",
+    media_types.XLSX: f"{_HERE}.spreadsheet:parse",
     media_types.ODT: f"{_HERE}.office:odt",
     media_types.EPUB: f"{_HERE}.office:epub",
     media_types.RTF: f"{_HERE}.office:rtf",

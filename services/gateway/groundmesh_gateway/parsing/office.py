@@ -1,4 +1,4 @@
-"""Files of word processors, spreadsheets and presentations, books and mail, read by xberg."""
+"""Files of word processors and presentations, books and mail, read by xberg."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import xberg
 from groundmesh.errors import MeshError, Reason
 from groundmesh_gateway.parsing import containers, outline
 from groundmesh_gateway.parsing.document import ExtractedDocument, Place, unusable
-from groundmesh_gateway.parsing.media_types import DOCX, EMAIL, EPUB, ODT, PPTX, RTF, XLSX
+from groundmesh_gateway.parsing.media_types import DOCX, EMAIL, EPUB, ODT, PPTX, RTF
 from groundmesh_gateway.parsing.outline import Node
 from groundmesh_gateway.parsing.word_tables import with_cells_repeated
 
@@ -20,7 +20,7 @@ _CONFIG = xberg.ExtractionConfig(
     disable_ocr=True,
     enable_quality_processing=False,
     extraction_timeout_secs=None,  # the gateway holds the clock
-    # Else a sheet of a few thousand rows is refused; the worker's memory is limited anyway.
+    # Else a long table is refused; the worker's memory is limited anyway.
     security_limits=xberg.SecurityLimits(max_table_cells=10_000_000),
 )
 _BODY = frozenset({xberg.ContentLayer.BODY, xberg.ContentLayer.FOOTNOTE})
@@ -59,13 +59,6 @@ def email(data: bytes) -> ExtractedDocument:
     return _read(data, EMAIL)
 
 
-def xlsx(data: bytes) -> ExtractedDocument:
-    """Each sheet as a table below its name."""
-    containers.refuse_encrypted(data)
-    title, nodes = _nodes(data, XLSX)
-    return outline.document(nodes, title=title, place_of=_sheet)
-
-
 def pptx(data: bytes) -> ExtractedDocument:
     """Each slide below its first line, which is taken for its title."""
     containers.refuse_encrypted(data)
@@ -88,10 +81,6 @@ def _title_within(nodes: Sequence[Node]) -> str:
             fields = {entry["key"]: entry["value"] for entry in node.content["entries"]}
             return str(fields.get("Subject", ""))
     return ""
-
-
-def _sheet(path: tuple[str, ...], page: int | None) -> Place:  # noqa: ARG001 - sheets have names
-    return Place(sheet=path[-1] if path else None)
 
 
 def _slide(path: tuple[str, ...], page: int | None) -> Place:
