@@ -31,24 +31,25 @@ _WORD = re.compile(r"[^\W_]+")
 _TAG = re.compile(r"<[^>]*>")
 
 
-def samples() -> list[Path]:
+def samples(folder: Path = SAMPLES) -> list[Path]:
     """All files but those that tell of the others."""
-    files = (path for path in SAMPLES.rglob("*") if path.is_file())
-    return sorted(path for path in files if path.parent not in {SAMPLES, SAMPLES / "expected"})
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in files if path.parent not in {folder, folder / "expected"})
 
 
 def name_of(path: Path) -> str:
     """As the manifest has it."""
-    return path.relative_to(SAMPLES).as_posix()
+    return f"{path.parent.name}/{path.name}"
 
 
 def reference_of(path: Path) -> str:
     """The text that is known to be in a file; empty when it is not known."""
-    expected = SAMPLES / "expected" / f"{path.name}.md"
+    folder = path.parents[1]
+    expected = folder / "expected" / f"{path.name}.md"
     if expected.exists():
         return markdown_text(expected.read_text(encoding="utf-8"))
     if path.name.startswith("unstructured-eng_spa_mult."):
-        return (SAMPLES / "txt" / "unstructured-eng_spa_mult.txt").read_text(encoding="utf-8")
+        return (folder / "txt" / "unstructured-eng_spa_mult.txt").read_text(encoding="utf-8")
     manual = path.with_suffix(".txt")
     if path.parent.name.startswith("debian-") and path.suffix != ".txt" and manual.exists():
         return manual.read_text(encoding="utf-8")

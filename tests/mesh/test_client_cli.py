@@ -152,10 +152,11 @@ async def test_ingest_walks_folders_and_tells_every_failure(cli: Cli, memory: Me
     assert result.err.splitlines() == [
         "created the collection new (embedding model fake-embedder)",
         "passed over 1 file that holds no text (.png 1)",
-        "failed: notes/deep/empty.txt: the document is empty",
+        "failed: notes/deep/empty.txt: the document is empty (DOCUMENT_EMPTY)",
     ]
     assert "3 files in" in result.out
-    assert "2 new, 0 replaced, 0 unchanged, 1 failed; 2 chunks written to new" in result.out
+    told = "2 new, 0 replaced, 0 unchanged, 1 failed (1 DOCUMENT_EMPTY); 2 chunks written to new"
+    assert told in result.out
     uris = {document.uri for document in memory.documents.values()}
     assert uris == {(notes / "a.txt").as_uri(), (notes / "deep" / "b.md").as_uri()}
     again = await cli("ingest", "notes/a.txt", "-c", "new", "--json")
@@ -163,6 +164,23 @@ async def test_ingest_walks_folders_and_tells_every_failure(cli: Cli, memory: Me
     assert again.err == ""
     assert again.json["unchanged"] == 1
     assert again.json["failures"] == []
+
+
+async def test_ingest_lists_what_became_of_each_file(cli: Cli) -> None:
+    for name, content in (("b.txt", "b"), ("a.ts", "let a"), ("empty.txt", "")):
+        (cli.folder / name).write_text(content)
+    result = await cli("ingest", ".", "-c", "docs", "--list")
+    lines = [line.split() for line in result.out.splitlines()]
+    assert lines[:3] == [
+        ["outcome", "chunks", "document", "reason"],
+        ["new", "1", "a.ts"],
+        ["new", "1", "b.txt"],
+    ]
+    assert lines[3] == ["failed", "empty.txt", "the", "document", "is", "empty", "(DOCUMENT_EMPTY)"]
+    assert "failed: " not in result.err
+    again = await cli("ingest", ".", "-c", "docs", "--list", "--json")
+    rows = {row["uri"].rpartition("/")[2]: row for row in again.json["documents"]}
+    assert (rows["a.ts"]["outcome"], rows["empty.txt"]["reason"]) == ("unchanged", "DOCUMENT_EMPTY")
 
 
 async def test_a_hundred_files_are_counted_right(cli: Cli) -> None:

@@ -125,25 +125,30 @@ def up(
 @app.command(
     epilog=examples(
         "groundmesh ingest handbook.pdf notes/ --collection docs",
+        "groundmesh ingest ~/shared --collection docs --list",
     )
 )
 def ingest(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
     *,
     collection: Collection,
+    listed: Annotated[
+        bool, typer.Option("--list", help="A row for each file: what became of it, and why.")
+    ] = False,
     server: Server = DEFAULT_ADDRESS,
     as_json: Json = False,
 ) -> None:
     """Put files and folders into a collection.
 
-    Text, Markdown, HTML and PDF are read. Folders are walked with all below them, hidden files left
-    out. The collection is created if it is not there. Files that are in already are passed over; a
-    changed one takes the place of its old version. One line names each file that failed, and why;
-    the exit code is 1 if any did.
+    PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, mail, HTML, Markdown, reStructuredText,
+    Org, CSV, JSON Lines, plain text and source code are read. Folders are walked with all below
+    them, hidden files left out. The collection is created if it is not there. Files that are in
+    already are passed over; a changed one takes the place of its old version. One line names each
+    file that failed, and why; the exit code is 1 if any did.
     """
     from groundmesh.cli.ingest import ingest as run
 
-    finish(run(paths, server=server, collection=collection, as_json=as_json))
+    finish(run(paths, server=server, collection=collection, listed=listed, as_json=as_json))
 
 
 @app.command(

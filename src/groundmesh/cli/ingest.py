@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from groundmesh.cli.output import console, counted, print_json, printable
+from groundmesh.cli.output import console, counted, print_json, print_table, printable
 from groundmesh.cli.places import display_uri
 from groundmesh.cli.problems import Exit, Problem, problem_of
 from groundmesh.cli.walking import Found, find_files
@@ -45,6 +45,8 @@ class Tally:
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     failures: list[DocumentIngested] = field(default_factory=list)
+    documents: list[DocumentIngested] | None = None
+    """All of them, where a list is wanted."""
     chunks: int = 0
     """That were written, not those of unchanged files."""
     began: float = field(default_factory=time.monotonic)
@@ -52,6 +54,8 @@ class Tally:
     def take(self, event: DocumentIngested) -> None:
         """Count one file."""
         self.outcomes[event.outcome] += 1
+        if self.documents is not None:
+            self.documents.append(event)
         if event.outcome in (Outcome.INDEXED, Outcome.REPLACED):
             self.chunks += event.chunk_count
         if event.outcome is Outcome.FAILED:
@@ -70,21 +74,29 @@ class Tally:
     def summary(self, collection: str, *, noun: str = "file") -> str:
         """All of it in one line."""
         parts = [f"{self.outcomes[outcome]} {word}" for outcome, word in OUTCOME_WORDS]
+        reasons = Counter(event.error.reason for event in self.failures if event.error)
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         return (
-            f"{counted(self.done, noun)} in {self.elapsed_s:.1f} s: {', '.join(parts)}; "
+            f"{counted(self.done, noun)} in {self.elapsed_s:.1f} s: {', '.join(parts)}"
+            f"{f' ({why})' if why else ''}; "
             f"{counted(self.chunks, 'chunk')} written to {collection}"
         )
 
 
-async def ingest(paths: list[Path], *, server: str, collection: str, as_json: bool) -> Exit:
-    """Ingest files and folders; FAILED when any of the files did."""
+async def ingest(
+    paths: list[Path], *, server: str, collection: str, listed: bool, as_json: bool
+) -> Exit:
+    """Ingest files and folders; FAILED when any of the files did.
+
+    ``listed``: with a row for each file.
+    """
     found = find_files(paths)
     if not found.files:
         raise Problem(f"no files to ingest in {', '.join(str(path) for path in paths)}")
     async with Client(server) as mesh:
         await ensure_collection(mesh, collection)
         _tell_passed_over(found)
-        tally = Tally()
+        tally = Tally(documents=[] if listed else None)
         events = mesh.ingest(map(Upload.of_file, found.files), collection=collection, create=False)
         try:
             await follow(events, tally, total=len(found.files))
@@ -97,6 +109,8 @@ async def ingest(paths: list[Path], *, server: str, collection: str, as_json: bo
     if as_json:
         print_json(_tally_json(tally, collection))
     else:
+        if tally.documents is not None:
+            print_table(("outcome", "chunks #", "document", "reason"), _rows(tally.documents))
         sys.stdout.write(tally.summary(collection) + "\n")
     return Exit.FAILED if tally.failures else Exit.DONE
 
@@ -130,7 +144,7 @@ async def follow(
                     case DocumentIngested():
                         tally.take(event)
                         bar.update(task, completed=tally.done)
-                        if event.outcome is Outcome.FAILED:
+                        if event.outcome is Outcome.FAILED and tally.documents is None:
                             stderr.print(_failure_line(event), soft_wrap=True)
                 if bar.disable and tally.elapsed_s >= next_line_s:
                     stderr.print(f"{tally.done} of {total} {noun}s, {tally.chunks} chunks")
@@ -159,8 +173,28 @@ def _tell_passed_over(found: Found) -> None:
 
 
 def _failure_line(event: DocumentIngested) -> str:
-    reason = event.error.message if event.error is not None else "no reason was given"
-    return printable(f"failed: {display_uri(event.uri)}: {reason}")
+    return printable(f"failed: {display_uri(event.uri)}: {_why(event)}")
+
+
+def _why(event: DocumentIngested) -> str:
+    if event.error is None:
+        return "no reason was given"
+    return f"{event.error.message} ({event.error.reason})"
+
+
+def _rows(documents: Sequence[DocumentIngested]) -> list[tuple[str, str, str, str]]:
+    """By path: they come in the order in which they were done."""
+    words = dict(OUTCOME_WORDS)
+    rows = [
+        (
+            words[each.outcome],
+            "" if each.outcome is Outcome.FAILED else str(each.chunk_count),
+            display_uri(each.uri),
+            _why(each) if each.outcome is Outcome.FAILED else "",
+        )
+        for each in documents
+    ]
+    return sorted(rows, key=lambda row: row[2])
 
 
 def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:
@@ -173,18 +207,26 @@ def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:
 
 
 def _tally_json(tally: Tally, collection: str) -> dict[str, object]:
+    documents = tally.documents
+    rows = None if documents is None else [_document_json(each) for each in documents]
     return {
         "collection": collection,
         "files": tally.done,
         **{outcome.lower(): tally.outcomes[outcome] for outcome, _ in OUTCOME_WORDS},
         "chunks": tally.chunks,
         "elapsed_s": round(tally.elapsed_s, 3),
-        "failures": [
-            {
-                "uri": event.uri,
-                "reason": event.error.reason if event.error else "",
-                "message": event.error.message if event.error else "",
-            }
-            for event in tally.failures
-        ],
+        "failures": [{"uri": each.uri, **_error_json(each)} for each in tally.failures],
+        **({} if rows is None else {"documents": rows}),
+    }
+
+
+def _document_json(event: DocumentIngested) -> dict[str, object]:
+    shown = {"uri": event.uri, "outcome": event.outcome.lower(), "chunks": event.chunk_count}
+    return {**shown, **_error_json(event)} if event.outcome is Outcome.FAILED else shown
+
+
+def _error_json(event: DocumentIngested) -> dict[str, str]:
+    return {
+        "reason": event.error.reason if event.error else "",
+        "message": event.error.message if event.error else "",
     }

@@ -27,6 +27,9 @@ _TEXTLESS_TYPES = frozenset(
     }
 )
 
+_TEXTS = frozenset({".cts", ".mod", ".mts", ".ts"})
+"""Source code that shares the end of its name with video and sound."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -67,6 +70,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_textless(file: Path) -> bool:
+    if file.suffix.lower() in _TEXTS:
+        return False
     kind, encoding = mimetypes.guess_type(file.name)
     if encoding is not None:  # compressed
         return True

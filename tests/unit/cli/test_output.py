@@ -69,14 +69,15 @@ def test_numbers_are_written_as_people_do() -> None:
 
 
 def test_files_are_found_once_sorted_and_without_what_holds_no_text(tmp_path: Path) -> None:
-    for name in ("b.txt", "a.md", "x.PNG", "y.tar.gz", "noend", ".hidden", "sub/c.html"):
+    texts = ("a.docx", "a.eml", "a.epub", "a.jsonl", "a.md", "a.ts", "b.txt", "noend")
+    for name in (*texts, "x.PNG", "y.tar.gz", ".hidden", "sub/c.html"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
     found = find_files([tmp_path / "b.txt", tmp_path, tmp_path / "x.PNG"])
     names = [str(path.relative_to(tmp_path)) for path in found.files]
-    assert names == ["b.txt", "a.md", "noend", "sub/c.html", "x.PNG"]
+    assert names == ["b.txt", *(name for name in texts if name != "b.txt"), "sub/c.html", "x.PNG"]
     assert found.passed_over == {".png": 1, ".gz": 1}
 
 
