@@ -33,6 +33,7 @@ def main() -> None:
         _serve(sys.stdin.buffer, answers)
     except MemoryError:
         os._exit(STARVED_EXIT_CODE)  # an orderly end could want more memory
+    os._exit(0)  # threads of a library may crash when the interpreter ends under them
 
 
 def _confine(memory_bytes: int) -> None:
