@@ -2,6 +2,9 @@
 
 import zlib
 
+import pytest
+
+from groundmesh.errors import MeshError
 from groundmesh_gateway.parsing import parse
 from groundmesh_gateway.parsing.document import ExtractedDocument
 
@@ -54,3 +57,10 @@ def compressed(unit: bytes, times: int) -> bytes:
 def parsed(data: bytes, uri: str, media_type: str = "") -> ExtractedDocument:
     """The document in it."""
     return parse(data, uri=uri, declared_media_type=media_type).document
+
+
+def refusal(data: bytes, uri: str) -> MeshError:
+    """Why there is no document in it."""
+    with pytest.raises(MeshError) as caught:
+        parsed(data, uri)
+    return caught.value

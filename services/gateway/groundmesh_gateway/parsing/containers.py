@@ -24,7 +24,7 @@ _LOCKS = {  # in this part, this says that others are encrypted; fonts alone may
     "META-INF/manifest.xml": b"encryption-data",
     "META-INF/encryption.xml": b"www.w3.org/2001/04/xmlenc#aes",
 }
-_BROKEN = (
+BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
     *(OSError, RuntimeError, ValueError),
 )
@@ -36,7 +36,7 @@ def media_type_of(data: bytes, said: str) -> str:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             return _by_parts(archive) or ZIP
-    except _BROKEN:
+    except BROKEN:
         return said if said in KINDS else ZIP
 
 
@@ -47,7 +47,7 @@ def refuse_encrypted(data: bytes) -> None:
             encrypted = any(part.flag_bits & 1 for part in archive.infolist()) or any(
                 sign in _head(archive, name, _MAX_LIST_BYTES) for name, sign in _LOCKS.items()
             )
-    except _BROKEN:
+    except BROKEN:
         return  # its reader will say so
     if encrypted:
         raise unusable(Reason.DOCUMENT_ENCRYPTED, "it needs a password")

@@ -124,4 +124,6 @@ def _refusal(said: str) -> MeshError:
         return unusable(Reason.DOCUMENT_TOO_LARGE, f"it unpacks to too much: {said}")
     if "password" in known or "encrypted" in known:
         return unusable(Reason.DOCUMENT_ENCRYPTED, "it needs a password")
+    if "panic" in known:
+        return unusable(Reason.PARSER_CRASHED, "the parser failed on it")
     return unusable(Reason.DOCUMENT_DAMAGED, f"it can't be read: {said}")

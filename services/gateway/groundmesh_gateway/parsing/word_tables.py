@@ -8,6 +8,8 @@ import zipfile
 from io import BytesIO
 from xml.parsers import expat
 
+from groundmesh_gateway.parsing import containers
+
 _PART = "word/document.xml"
 _SIGNS = (b"<w:gridSpan", b"<w:vMerge", b"<w:gridBefore")
 _MAX_RATIO = 100
@@ -31,7 +33,7 @@ def with_cells_repeated(data: bytes) -> bytes:
                 return data
             texts = {part.filename: archive.read(part) for part in parts}
         texts[_PART] = _Repeater(source).result()
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError, expat.ExpatError):
+    except (*containers.BROKEN, KeyError, expat.ExpatError):
         return data  # its reader will say what is wrong with it
     return _stored(texts)
 
