@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -25,6 +24,7 @@ from groundmesh_retriever.stores.base import (
     StoredChunk,
     Vectors,
 )
+from groundmesh_retriever.stores.joined_writes import JoinedWrites
 from groundmesh_retriever.stores.milvus_errors import NotLoaded, away, translated
 from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
 
@@ -32,7 +32,8 @@ T = TypeVar("T")
 
 _FULL_TEXT_SINCE = (2, 5)
 _INDEX_TIMEOUT_S = 30.0
-_ROWS_A_CALL = 256
+_ROWS_A_CALL = 128
+"""pymilvus packs them on the event loop, some 0.2 ms each."""
 _KEYS_A_CALL = 1_000
 _LOADS = 3
 """Seen right after a restart, with many searches at once: Milvus Lite loses the first load."""
@@ -69,7 +70,7 @@ class MilvusStore:
         self._timeout_s = timeout_s
         self._client = AsyncMilvusClient(**self._address, timeout=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
-        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._writing: WeakValueDictionary[str, JoinedWrites] = WeakValueDictionary()
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # It logs every failed call with a traceback; what a failure means is told by our errors.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -90,16 +91,23 @@ class MilvusStore:
         await self._call(lambda: self._client.drop_collection(index, **_AT_ONCE))
 
     async def upsert(self, index: str, writes: Sequence[ChunkWrite], vectors: Vectors) -> None:
-        """Write chunks in requests of a bounded size."""
+        """Write chunks in requests of a bounded size, which those of other callers join."""
+        writing = self._writes_to(index)
+
+        async def send(rows: list[dict[str, Any]]) -> None:
+            await self._client.upsert(index, rows, **_AT_ONCE)
+
         for first in range(0, len(writes), _ROWS_A_CALL):
             some = writes[first : first + _ROWS_A_CALL]
             rows = [layout.row(write, vectors[first + i]) for i, write in enumerate(some)]
-            await self._write(index, partial(self._client.upsert, index, rows, **_AT_ONCE))
+            async with self._errors_translated(self._timeout_s):
+                await writing.write(rows, send)
 
     async def delete(self, index: str, keys: Sequence[str]) -> None:
         """Delete by primary key, which needs no search and so misses nothing."""
         for some in _parts(keys):
-            await self._write(index, partial(self._client.delete, index, ids=some, **_AT_ONCE))
+            async with self._errors_translated(self._timeout_s), self._writes_to(index).lock:
+                await self._client.delete(index, ids=some, **_AT_ONCE)
 
     async def get(self, index: str, keys: Sequence[str]) -> list[StoredChunk]:
         """Query by primary key."""
@@ -184,10 +192,8 @@ class MilvusStore:
             if not somebody_loads:
                 await self._client.load_collection(index, **_AT_ONCE)
 
-    async def _write(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
-        lock = self._writing.setdefault(index, asyncio.Lock())
-        async with self._errors_translated(self._timeout_s), lock:
-            return await call()
+    def _writes_to(self, index: str) -> JoinedWrites:
+        return self._writing.setdefault(index, JoinedWrites(most_rows=_ROWS_A_CALL))
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         async with self._errors_translated(self._timeout_s):
