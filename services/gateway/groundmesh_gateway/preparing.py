@@ -4,11 +4,20 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 
+from groundmesh.chunk_context import in_context
 from groundmesh.errors import Reason
 from groundmesh_gateway.parsing import parse
-from groundmesh_gateway.parsing.document import Mark, Place, unusable
-from groundmesh_gateway.splitting import Span, Splitting, TokenCounter, split
+from groundmesh_gateway.parsing.document import ExtractedDocument, Place, unusable
+from groundmesh_gateway.splitting import (
+    Contexts,
+    Span,
+    Splitting,
+    TokenCounter,
+    context_room,
+    split,
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,8 @@ class Job:
     uri: str
     media_type: str
     """As the client declared it; empty: to be found out."""
+    title: str
+    """As the client gave it; empty: the document's own, if it has one."""
     splitting: Splitting
     passage_prompt: str
     """What the embedding model has before each passage, within what it reads."""
@@ -35,6 +46,8 @@ class Chunk:
     end_byte: int
     tokens: int
     place: Place
+    context: str
+    """What is embedded before its text; empty where nothing is to be added."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +64,21 @@ class Prepared:
     """A JSON array a line for each chunk: a large document has more chunks than should be
     objects at once."""
 
+    @property
+    def size(self) -> int:
+        """The bytes that it takes in memory."""
+        return len(self.text) + len(self.chunk_lines)
+
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in order."""
-        for ordinal, line in enumerate(self.chunk_lines.splitlines()):
-            start, end, tokens, path, page = json.loads(line)
-            yield Chunk(ordinal, start, end, tokens, Place(tuple(path), page))
+        for ordinal, line in enumerate(BytesIO(self.chunk_lines)):
+            start, end, tokens, path, page, context = json.loads(line)
+            yield Chunk(ordinal, start, end, tokens, Place(tuple(path), page), context)
 
-    def text_of(self, chunk: Chunk) -> str:
-        """The text of one chunk."""
-        return self.text[chunk.start_byte : chunk.end_byte].decode()
+    def passage_of(self, chunk: Chunk) -> str:
+        """What is embedded for one chunk: its text in its context."""
+        text = self.text[chunk.start_byte : chunk.end_byte].decode()
+        return in_context(chunk.context, text)
 
 
 def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
@@ -70,10 +89,22 @@ def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
     if len(text) > job.max_text_bytes:
         message = f"its text has {len(text)} bytes, the limit is {job.max_text_bytes}"
         raise unusable(Reason.DOCUMENT_TOO_LARGE, message)
-    sections = [mark.offset for mark in document.marks if mark.begins_section]
     splitting = _that_fits(job, counter)
-    spans = split(document.text, counter=counter, splitting=splitting, sections=sections)
-    lines = list(_lines(document.text, spans, document.marks))
+    contexts = Contexts(
+        job.title or document.title,
+        [(mark.offset, mark.place.heading_path) for mark in document.marks],
+        counter=counter,
+        most_tokens=context_room(splitting, counter),
+    )
+    spans = split(
+        document.text,
+        counter=counter,
+        splitting=splitting,
+        sections=[mark.offset for mark in document.marks if mark.begins_section],
+        context_tokens=contexts.tokens,
+    )
+    placed = contexts.of(document.text, spans, max_tokens=splitting.max_tokens)
+    lines = list(_lines(document, placed))
     return Prepared(
         text=text,
         title=document.title,
@@ -92,14 +123,15 @@ def _that_fits(job: Job, counter: TokenCounter) -> Splitting:
     return replace(job.splitting, max_tokens=most)
 
 
-def _lines(text: str, spans: Iterator[Span], marks: tuple[Mark, ...]) -> Iterator[bytes]:
+def _lines(document: ExtractedDocument, spans: Iterator[tuple[Span, str]]) -> Iterator[bytes]:
+    text, marks = document.text, document.marks
     offsets = [mark.offset for mark in marks]
     character = start_byte = 0
-    for span in spans:
+    for span, context in spans:
         start_byte += len(text[character : span.start].encode())
         character = span.start
         end_byte = start_byte + len(text[span.start : span.end].encode())
         mark = bisect_right(offsets, span.start) - 1
         place = marks[mark].place if mark >= 0 else Place()
-        line = [start_byte, end_byte, span.tokens, place.heading_path, place.page]
+        line = [start_byte, end_byte, span.tokens, place.heading_path, place.page, context]
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode()

@@ -15,6 +15,7 @@ from enum import Enum
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from groundmesh.chunk_context import context_of, in_context
 from groundmesh.errors import (
     Aborted,
     InvalidArgument,
@@ -28,7 +29,7 @@ from groundmesh_retriever.catalog import collections as collection_rows
 from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.catalog.documents import EVERYBODY, LiveDocument
 from groundmesh_retriever.draft_checks import cut
-from groundmesh_retriever.model import ChunkSpan, Collection, Document, DocumentDraft
+from groundmesh_retriever.model import Chunk, ChunkSpan, Collection, Document, DocumentDraft
 from groundmesh_retriever.parts import Parts, chunk_keys, lost_index, no_collection
 from groundmesh_retriever.stores.base import ChunkWrite, IndexMissing, Vectors
 from groundmesh_retriever.sweep import Sweeper
@@ -209,6 +210,7 @@ class Upload:
         keys = chunk_keys(version, range(first, first + len(chunks)))
         index = self._collection.index
         analyze = analysis.analyzer(index.config.language)
+        title = self._draft.title
         return [
             ChunkWrite(
                 key=key,
@@ -218,7 +220,9 @@ class Upload:
                 reader_labels=self._draft.reader_labels or (EVERYBODY,),
                 metadata=self._draft.metadata,
                 chunk=chunk,
-                terms=analysis.joined(analyze(chunk.text)) if index.full_text else None,
+                terms=analysis.joined(analyze(_searchable(title, chunk)))
+                if index.full_text
+                else None,
             )
             for key, chunk in zip(keys, chunks, strict=True)
         ]
@@ -242,6 +246,11 @@ class Upload:
 
     def _overtaken(self) -> Aborted:
         return Aborted(f"{self._draft.uri} or its collection changed meanwhile; write it again")
+
+
+def _searchable(title: str, chunk: Chunk) -> str:
+    """A chunk's text in its context: words of a title are looked for in each of its chunks."""
+    return in_context(context_of((title, *chunk.span.place.heading_path), chunk.text), chunk.text)
 
 
 def _check_and_hash(text: bytes) -> str:

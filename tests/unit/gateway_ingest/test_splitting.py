@@ -14,6 +14,7 @@ from groundmesh_gateway.splitting import (
     Span,
     Splitting,
     TokenCounter,
+    context_room,
     split,
     splitter,
 )
@@ -77,6 +78,25 @@ def test_chunks_cover_the_text_in_order_within_the_limit(
         patch.object(splitter, "_CHARS_PER_TOKEN", 3),
     ):
         check(text, chunks(text, splitting, counter, sections), splitting, counter)
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+@settings(max_examples=100, deadline=None)
+@given(text=texts, splitting=splittings, seed=st.integers(0, 7))
+def test_what_is_kept_free_for_the_context_stays_free(
+    name: str, text: str, splitting: Splitting, seed: int
+) -> None:
+    counter = COUNTERS[name]
+    room = context_room(splitting, counter)
+
+    def taken(start: int) -> int:  # differs from place to place
+        return (start // 16 + seed) % (room + 1)
+
+    found = list(split(text, counter=counter, splitting=splitting, context_tokens=taken))
+    check(text, found, splitting, counter)
+    for span in found:
+        over = span.tokens + taken(span.start) > splitting.max_tokens
+        assert not over or span.end - span.start == 1
 
 
 @pytest.mark.parametrize("name", COUNTERS)
