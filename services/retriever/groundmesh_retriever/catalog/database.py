@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,12 +18,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from groundmesh.errors import Reason, Unavailable
+from groundmesh.errors import MeshError, Reason, Unavailable
 from groundmesh_retriever.catalog import tables
+from groundmesh_retriever.joining import Joining
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+_Work = Callable[[AsyncConnection], Awaitable[object]]
+
 _BUSY_TIMEOUT_S = 5.0
+_WORKS_A_TRANSACTION = 64
 _MIGRATION_LOCK = 0x67_6D_72_74  # any number that no other program takes; "gmrt"
 
 
@@ -35,6 +41,8 @@ class Database:
         # BEGIN IMMEDIATE: a transaction that will write takes SQLite's one write lock at once,
         # instead of failing half way when another has taken it meanwhile.
         self._writer = self._engine.execution_options(write=True)
+        self._joins = self._engine.dialect.name == "sqlite"
+        self._joined = Joining[_Work, object](self._write_together, most=_WORKS_A_TRANSACTION)
 
     async def open(self) -> None:
         """Bring the schema up to date; safe when several replicas do so at once."""
@@ -43,6 +51,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._joined.close()
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -50,6 +59,22 @@ class Database:
         """A transaction that sees one state of the catalog and changes nothing."""
         async with self._transaction(self._engine, self._timeout_s) as connection:
             yield connection
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do something in a transaction and give its result once that is committed.
+
+        SQLite has one writer at a time, and syncs the disk for each transaction: those who wait for
+        it go along in one, each in a savepoint. So ``work`` may be done again from its beginning.
+        """
+        if not self._joins:
+            async with self.writing() as connection:
+                return await work(connection)
+        result = await self._joined.do(work)
+        return cast(T, result)
+
+    async def _write_together(self, works: Sequence[_Work]) -> list[object]:
+        async with self.writing() as connection:
+            return [await _in_savepoint(connection, work) for work in works]
 
     @asynccontextmanager
     async def writing(self, *, timeout_s: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -86,6 +111,14 @@ class Database:
                     )
             except IntegrityError:
                 continue  # another replica was first; read its key
+
+
+async def _in_savepoint(connection: AsyncConnection, work: _Work) -> object:
+    try:
+        async with connection.begin_nested():
+            return await work(connection)
+    except (MeshError, IntegrityError) as error:  # what the work itself ends with
+        return error
 
 
 def _make_engine(url: str, timeout_s: float) -> AsyncEngine:

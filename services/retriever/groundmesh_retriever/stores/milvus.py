@@ -13,6 +13,7 @@ from pymilvus import AsyncMilvusClient, MilvusClient, MilvusException
 
 from groundmesh import deadline
 from groundmesh.errors import DeadlineExceeded, Reason, Unavailable
+from groundmesh_retriever.joining import Joining
 from groundmesh_retriever.stores import milvus_schema as layout
 from groundmesh_retriever.stores.base import (
     Ask,
@@ -24,11 +25,11 @@ from groundmesh_retriever.stores.base import (
     StoredChunk,
     Vectors,
 )
-from groundmesh_retriever.stores.joined_writes import JoinedWrites
 from groundmesh_retriever.stores.milvus_errors import NotLoaded, away, translated
 from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
 
 T = TypeVar("T")
+_Rows = list[dict[str, Any]]
 
 _FULL_TEXT_SINCE = (2, 5)
 _INDEX_TIMEOUT_S = 30.0
@@ -70,7 +71,7 @@ class MilvusStore:
         self._timeout_s = timeout_s
         self._client = AsyncMilvusClient(**self._address, timeout=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
-        self._writing: WeakValueDictionary[str, JoinedWrites] = WeakValueDictionary()
+        self._writing: WeakValueDictionary[str, Joining[_Rows, None]] = WeakValueDictionary()
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # It logs every failed call with a traceback; what a failure means is told by our errors.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -92,21 +93,17 @@ class MilvusStore:
 
     async def upsert(self, index: str, writes: Sequence[ChunkWrite], vectors: Vectors) -> None:
         """Write chunks in requests of a bounded size, which those of other callers join."""
-        writing = self._writes_to(index)
-
-        async def send(rows: list[dict[str, Any]]) -> None:
-            await self._client.upsert(index, rows, **_AT_ONCE)
-
+        writing = self._writing_to(index)
         for first in range(0, len(writes), _ROWS_A_CALL):
             some = writes[first : first + _ROWS_A_CALL]
             rows = [layout.row(write, vectors[first + i]) for i, write in enumerate(some)]
             async with self._errors_translated(self._timeout_s):
-                await writing.write(rows, send)
+                await writing.do(rows, size=len(rows))
 
     async def delete(self, index: str, keys: Sequence[str]) -> None:
         """Delete by primary key, which needs no search and so misses nothing."""
         for some in _parts(keys):
-            async with self._errors_translated(self._timeout_s), self._writes_to(index).lock:
+            async with self._errors_translated(self._timeout_s), self._writing_to(index).lock:
                 await self._client.delete(index, ids=some, **_AT_ONCE)
 
     async def get(self, index: str, keys: Sequence[str]) -> list[StoredChunk]:
@@ -134,6 +131,8 @@ class MilvusStore:
 
     async def close(self) -> None:
         """Close the channel."""
+        for writing in list(self._writing.values()):
+            await writing.close()
         await self._client.close()
 
     async def _search(
@@ -192,8 +191,14 @@ class MilvusStore:
             if not somebody_loads:
                 await self._client.load_collection(index, **_AT_ONCE)
 
-    def _writes_to(self, index: str) -> JoinedWrites:
-        return self._writing.setdefault(index, JoinedWrites(most_rows=_ROWS_A_CALL))
+    def _writing_to(self, index: str) -> Joining[_Rows, None]:
+        async def send(some: list[_Rows]) -> list[Exception | None]:
+            rows = [row for rows in some for row in rows]
+            async with self._errors_translated(self._timeout_s):
+                await self._client.upsert(index, rows, **_AT_ONCE)
+            return [None] * len(some)
+
+        return self._writing.setdefault(index, Joining(send, most=_ROWS_A_CALL))
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         async with self._errors_translated(self._timeout_s):
