@@ -5,62 +5,81 @@ Real embedder, retriever with a process of Milvus Lite, gateway. The same chunks
 """
 
 import argparse
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import Running, running_mesh
+from benchmarks.processes import running_mesh
 from groundmesh.channel import open_channel
 from groundmesh.client import Client, DocumentIngested, Outcome, Upload
-from groundmesh.v1 import embedder_pb2, embedder_pb2_grpc
+from groundmesh.v1 import embedder_pb2, embedder_pb2_grpc, mesh_pb2, mesh_pb2_grpc
 from groundmesh_gateway.preparing import Job, prepare
 from groundmesh_gateway.splitting import HubTokenCounter, Splitting
 
 MEMBERS = ("milvus", "embedder", "retriever", "gateway")
 PER_REQUEST = 256
 _MAX_TEXT_BYTES = 1 << 30
+_SAMPLE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one way of embedding all chunks did."""
+
+    chunks_per_s: float
+    at_work: float
+    """Share of moments in which the embedder's model ran."""
 
 
 @dataclass
 class Rates:
-    """Chunks a second, round by round."""
+    """Round by round."""
 
-    mesh: list[float] = field(default_factory=list)
-    alone: list[float] = field(default_factory=list)
-    cpu_s: dict[str, float] = field(default_factory=dict)
-    """Processor time of each process in all rounds through the mesh."""
-    chunks: int = 0
+    chunks: int
     """Of one round."""
+    mesh: list[Rate] = field(default_factory=list)
+    alone: list[Rate] = field(default_factory=list)
+    cpu_s: Counter[str] = field(default_factory=Counter)
+    """Processor time of each process in all rounds through the mesh."""
 
     @property
     def ratios(self) -> list[float]:
         """Of each round."""
-        return [mesh / alone for mesh, alone in zip(self.mesh, self.alone, strict=True)]
+        pairs = zip(self.mesh, self.alone, strict=True)
+        return [mesh.chunks_per_s / alone.chunks_per_s for mesh, alone in pairs]
 
 
 async def measure(uploads: Sequence[Upload], *, rounds: int) -> Rates:
     """Ingest everything into a new collection each round; whoever begins takes turns."""
-    rates = Rates()
     async with running_mesh(*MEMBERS) as mesh:
-        texts = await embedded_texts(mesh.addresses["embedder"], uploads)
-        rates.chunks = len(texts)
-        await _alone(mesh, texts[:PER_REQUEST])  # warms up
+        embedder = mesh.addresses["embedder"]
+        texts = await embedded_texts(embedder, uploads)
+        rates = Rates(len(texts))
+
+        async def through_the_mesh(number: int) -> None:
+            before = Counter(mesh.cpu_s())
+            work = _ingest(mesh.addresses["gateway"], uploads, f"round-{number}", len(texts))
+            rates.mesh.append(await _timed(embedder, work, len(texts)))
+            rates.cpu_s.update(mesh.cpu_s())
+            rates.cpu_s.subtract(before)
+
+        async def alone(_number: int) -> None:
+            rates.alone.append(await _timed(embedder, _embed(embedder, texts), len(texts)))
+
+        await _embed(embedder, texts[:PER_REQUEST])  # warms up
         for number in range(rounds):
-            before = mesh.cpu_s()
-            if number % 2:
-                rates.alone.append(await _alone(mesh, texts))
-                before = mesh.cpu_s()
-            rates.mesh.append(await _ingested(mesh, uploads, f"round-{number}", len(texts)))
-            for name, seconds in mesh.cpu_s().items():
-                rates.cpu_s[name] = rates.cpu_s.get(name, 0.0) + seconds - before[name]
-            if not number % 2:
-                rates.alone.append(await _alone(mesh, texts))
+            both = (through_the_mesh, alone) if number % 2 else (alone, through_the_mesh)
+            for one in both:
+                await one(number)
     return rates
 
 
@@ -89,21 +108,38 @@ async def embedded_texts(embedder: str, uploads: Sequence[Upload]) -> list[str]:
     return texts
 
 
-async def _ingested(
-    mesh: Running, uploads: Sequence[Upload], collection: str, expected: int
-) -> float:
-    chunks = 0
+async def _timed(embedder: str, work: Coroutine[Any, Any, None], chunks: int) -> Rate:
+    moments: list[bool] = []
+    sampling = asyncio.create_task(_sample(embedder, moments))
     began = time.perf_counter()
-    async with Client(mesh.addresses["gateway"]) as client:
+    try:
+        await work
+    finally:
+        sampling.cancel()
+    seconds = time.perf_counter() - began
+    return Rate(chunks / seconds, sum(moments) / max(len(moments), 1))
+
+
+async def _sample(embedder: str, moments: list[bool]) -> None:
+    async with open_channel(embedder) as channel:
+        stub: mesh_pb2_grpc.MeshServiceAsyncStub = mesh_pb2_grpc.MeshServiceStub(channel)
+        while True:
+            info = await stub.GetServerInfo(mesh_pb2.GetServerInfoRequest())
+            moments.append(info.server.load["running_tokens"] > 0)
+            await asyncio.sleep(_SAMPLE_S)
+
+
+async def _ingest(gateway: str, uploads: Sequence[Upload], collection: str, expected: int) -> None:
+    chunks = 0
+    async with Client(gateway) as client:
         async for event in client.ingest(uploads, collection=collection):
             if isinstance(event, DocumentIngested):
                 check(event.outcome is Outcome.INDEXED, event)
                 chunks += event.chunk_count
     check(chunks == expected, (chunks, expected))
-    return chunks / (time.perf_counter() - began)
 
 
-async def _alone(mesh: Running, texts: Sequence[str]) -> float:
+async def _embed(embedder: str, texts: Sequence[str]) -> None:
     async def sent() -> AsyncIterator[embedder_pb2.EmbedStreamRequest]:
         for start in range(0, len(texts), PER_REQUEST):
             request = embedder_pb2.EmbedRequest(
@@ -112,14 +148,12 @@ async def _alone(mesh: Running, texts: Sequence[str]) -> float:
             )
             yield embedder_pb2.EmbedStreamRequest(sequence=start, request=request)
 
-    began = time.perf_counter()
-    async with open_channel(mesh.addresses["embedder"]) as channel:
+    async with open_channel(embedder) as channel:
         stub: embedder_pb2_grpc.EmbedderServiceAsyncStub = embedder_pb2_grpc.EmbedderServiceStub(
             channel
         )
         async for answer in stub.EmbedStream(sent()):
             check(answer.HasField("response"), answer)
-    return len(texts) / (time.perf_counter() - began)
 
 
 def check(right: bool, what: object) -> None:
@@ -166,11 +200,14 @@ def table(rates: Rates, *, title: str) -> Table:
     made = Table("round", "through the mesh", "embedder alone", "ratio", title=title)
     for number, row in enumerate(zip(rates.mesh, rates.alone, rates.ratios, strict=True), start=1):
         mesh, alone, ratio = row
-        made.add_row(str(number), f"{mesh:.1f}/s", f"{alone:.1f}/s", f"{ratio:.3f}")
+        made.add_row(str(number), _readable(mesh), _readable(alone), f"{ratio:.3f}")
     low, high = min(rates.ratios), max(rates.ratios)
-    spread = f"{median(rates.ratios):.3f} ({low:.3f} to {high:.3f})"
-    made.add_row("median", f"{median(rates.mesh):.1f}/s", f"{median(rates.alone):.1f}/s", spread)
+    made.add_row("median", "", "", f"{median(rates.ratios):.3f} ({low:.3f} to {high:.3f})")
     taken = rates.chunks * len(rates.mesh)
     cpu = ", ".join(f"{name} {1e3 * s / taken:.1f}" for name, s in rates.cpu_s.items())
     made.caption = f"processor time a chunk through the mesh, in ms: {cpu}"
     return made
+
+
+def _readable(rate: Rate) -> str:
+    return f"{rate.chunks_per_s:.1f}/s, model at work {rate.at_work:.0%}"

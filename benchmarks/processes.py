@@ -29,10 +29,6 @@ class Running:
         """Seconds of processor time that each has taken, with its children."""
         return {name: _cpu_s(process) for name, process in self.processes.items()}
 
-    def rss_bytes(self, name: str) -> int:
-        """What one of them holds in memory now."""
-        return int(self.processes[name].memory_info().rss)
-
 
 @asynccontextmanager
 async def running_mesh(*names: str) -> AsyncIterator[Running]:
