@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from groundmesh.errors import MeshError, Reason, Unavailable
+from groundmesh.errors import Reason, Unavailable
 from groundmesh_retriever.catalog import tables
 from groundmesh_retriever.joining import Joining
 
@@ -64,7 +64,7 @@ class Database:
         """Do something in a transaction and give its result once that is committed.
 
         SQLite has one writer at a time, and syncs the disk for each transaction: those who wait for
-        it go along in one, each in a savepoint. So ``work`` may be done again from its beginning.
+        it go along in one, each in a savepoint, so that what one raises undoes nothing of others.
         """
         if not self._joins:
             async with self.writing() as connection:
@@ -117,7 +117,11 @@ async def _in_savepoint(connection: AsyncConnection, work: _Work) -> object:
     try:
         async with connection.begin_nested():
             return await work(connection)
-    except (MeshError, IntegrityError) as error:  # what the work itself ends with
+    except IntegrityError as error:
+        return error
+    except DBAPIError:
+        raise  # the transaction's, and so everybody's
+    except Exception as error:  # noqa: BLE001 - its caller's, who raises it
         return error
 
 
