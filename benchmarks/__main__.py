@@ -1,9 +1,13 @@
-"""``make bench``: run every benchmark, or those that are named, and print what they measured."""
+"""``make bench``: run every benchmark that needs nothing, or those that are named.
 
-import argparse
+``ingest`` and ``ingest-memory`` take long, or data of the user's: each is named alone, with
+options of its own.
+"""
+
 import asyncio
 import os
 import platform
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import cast
@@ -14,6 +18,7 @@ from rich.table import Table
 from benchmarks.comparison import Comparison
 
 BENCHMARKS = ("chassis", "batching", "embedder_bulk", "search")
+ALONE = {"ingest": "ingest", "ingest-memory": "ingest_memory"}
 
 
 async def measure_all(names: Sequence[str]) -> list[Comparison]:
@@ -26,19 +31,36 @@ def _measure(name: str) -> Callable[[], Awaitable[list[Comparison]]]:
     return cast("Callable[[], Awaitable[list[Comparison]]]", measure)
 
 
+def _run_alone(name: str, arguments: Sequence[str]) -> None:
+    run = cast(
+        "Callable[[Sequence[str]], Awaitable[None]]", import_module(f"benchmarks.{name}").main
+    )
+
+    async def main() -> None:
+        await run(arguments)
+
+    asyncio.run(main())
+
+
 def main() -> None:
-    """Print a table of ratios."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
-    names = parser.parse_args().names or BENCHMARKS
+    """Print a table of ratios, or what the benchmark prints that is named alone."""
+    console = Console()
+    console.print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    names = sys.argv[1:] or BENCHMARKS
+    if names[0] in ALONE:
+        return _run_alone(ALONE[names[0]], names[1:])
     if unknown := set(names) - set(BENCHMARKS):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}")
-    comparisons = asyncio.run(measure_all(names))
-    title = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    table = Table("what", "this", "against", "ratio", title=title)
-    for comparison in comparisons:
+        sys.exit(
+            f"no benchmark {', '.join(sorted(unknown))}: name some of {', '.join(BENCHMARKS)},"
+            f" or one of {', '.join(ALONE)}"
+        )
+    table = Table("what", "this", "against", "ratio")
+    for comparison in asyncio.run(measure_all(names)):
         table.add_row(*comparison.row())
-    Console().print(table)
+    console.print(table)
+    return None
 
 
 if __name__ == "__main__":

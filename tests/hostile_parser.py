@@ -25,7 +25,8 @@ def injected_into(folder: Path) -> str:
         f"PARSERS[{MEDIA_TYPE!r}] = 'tests.hostile_parser:parse'\n",
         encoding="utf-8",
     )
-    return os.pathsep.join([str(folder), str(Path(__file__).parents[1])])
+    paths = (str(folder), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    return os.pathsep.join(filter(None, paths))
 
 
 def _spin() -> None:

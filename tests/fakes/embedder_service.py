@@ -23,15 +23,19 @@ POISON = "poison"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def fake_embedder(*, remember_texts: bool = True) -> "FakeEmbedderService":
+def fake_embedder(
+    *, remember_texts: bool = True, max_input_tokens: int = MAX_INPUT_TOKENS
+) -> "FakeEmbedderService":
     """A new one; what it does not do is UNIMPLEMENTED."""
-    return FakeEmbedderService(remember_texts=remember_texts)  # type: ignore[abstract]
+    return FakeEmbedderService(  # type: ignore[abstract]
+        remember_texts=remember_texts, max_input_tokens=max_input_tokens
+    )
 
 
 class FakeEmbedderService(embedder_pb2_grpc.EmbedderServiceServicer):
     """Each vector holds the length of its text; ``open`` cleared holds requests up."""
 
-    def __init__(self, *, remember_texts: bool) -> None:
+    def __init__(self, *, remember_texts: bool, max_input_tokens: int) -> None:
         self.calls: list[int] = []
         """Texts in each request."""
         self.texts: list[str] = []
@@ -44,6 +48,7 @@ class FakeEmbedderService(embedder_pb2_grpc.EmbedderServiceServicer):
         self.revision = REVISION
         self.on_call: Callable[[], None] = lambda: None
         self._remember_texts = remember_texts
+        self._max_input_tokens = max_input_tokens
 
     def service(self) -> Service:
         def register(server: grpc.aio.Server) -> None:
@@ -100,7 +105,7 @@ class FakeEmbedderService(embedder_pb2_grpc.EmbedderServiceServicer):
             model=MODEL,
             revision=self.revision,
             dimension=DIMENSION,
-            max_input_tokens=MAX_INPUT_TOKENS,
+            max_input_tokens=self._max_input_tokens,
             normalized=True,
         )
         return embedder_pb2.EmbedderServiceListModelsResponse(embedding_models=[model])
@@ -112,5 +117,5 @@ class FakeEmbedderService(embedder_pb2_grpc.EmbedderServiceServicer):
             model=MODEL,
             tokenizer_json=tokenizer_files.wordpiece(),
             sha256="fake",
-            max_input_tokens=MAX_INPUT_TOKENS,
+            max_input_tokens=self._max_input_tokens,
         )

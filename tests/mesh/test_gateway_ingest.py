@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from groundmesh.chunk_context import context_of, in_context
 from groundmesh.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -69,10 +70,23 @@ async def test_chunks_go_with_their_vectors_in_order(bench: Bench) -> None:
     width = 4 * DIMENSION
     for chunk in written.chunks:
         row = written.vectors[chunk.ordinal * width : (chunk.ordinal + 1) * width]
+        text = written.text[chunk.start_byte : chunk.end_byte].decode()
+        passage = in_context(context_of(chunk.place.heading_path, text), text)
         # The fake's vector is the length of the text that it was given.
-        assert int.from_bytes(row, "little") == chunk.end_byte - chunk.start_byte
-        assert written.text[chunk.start_byte : chunk.end_byte].decode() in bench.embedder.texts
+        assert int.from_bytes(row, "little") == len(passage)
+        assert passage in bench.embedder.texts
         assert list(chunk.place.heading_path) == ["Heading"]
+
+
+async def test_what_is_embedded_stands_in_its_context(bench: Bench) -> None:
+    text = b"# Fruit\n\n" + b"Sour and cool. " * 10
+    await bench.ingest(document("a.md", text, title="Kit"), document("b.txt", b"Just this."))
+    assert "Just this." in bench.embedder.texts  # a file's name says nothing of its subject
+    others = [text for text in bench.embedder.texts if text != "Just this."]
+    assert len(others) > 2
+    assert all(text.startswith(("Kit\n", "Kit > Fruit\n")) for text in others)
+    written = bench.retriever.written[name_of("a.md")]
+    assert written.text == text
 
 
 async def test_the_embedder_is_asked_in_bulk_strictly_and_in_full_calls(bench: Bench) -> None:
@@ -296,6 +310,8 @@ async def test_progress_is_told_while_it_goes_on(bench: Bench) -> None:
     elapsed = [each.elapsed.ToMilliseconds() for each in (*before, last)]
     assert elapsed == sorted(elapsed)
     assert last.elapsed.ToMilliseconds() >= 2000  # it is told once a second
+    assert before[1].bytes_per_second > 0
+    assert last.chunks_per_second > 0
 
 
 async def test_what_the_store_says_of_a_document_is_told(bench: Bench) -> None:

@@ -70,6 +70,10 @@ async def test_search_modes_say_what_ran(client: RetrieverClient) -> None:
     assert [hit.chunk.text for hit in sparse.chunks] == list(CATS.lines[:2])
     assert all(hit.score > 0 and not hit.HasField("dense_score") for hit in sparse.chunks)
 
+    above = await client.search(f"lines titles {DOGS.uri}", mode=SEARCH_MODE_SPARSE)
+    assert {hit.chunk.text for hit in above.chunks} == {*CATS.lines, *DOGS.lines}
+    assert above.chunks[0].uri == DOGS.uri  # whose name stands in the title of each of its chunks
+
     chosen = await client.search("puppies", mode=retriever_pb2.SEARCH_MODE_UNSPECIFIED)
     assert chosen.mode == SEARCH_MODE_HYBRID
     best = {hit.chunk.text: hit for hit in chosen.chunks}[DOGS.lines[1]]

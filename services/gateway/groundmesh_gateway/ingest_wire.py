@@ -193,4 +193,6 @@ def _from_progress(progress: Progress) -> gateway_pb2.IngestProgress:
         chunks=progress.chunks,
         bytes=progress.bytes_read,
         elapsed=elapsed,
+        chunks_per_second=progress.chunks_per_s,
+        bytes_per_second=progress.bytes_per_s,
     )

@@ -4,12 +4,21 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import pairwise
 
+from groundmesh.chunk_context import in_context
 from groundmesh.errors import Reason
 from groundmesh_gateway.parsing import parse
-from groundmesh_gateway.parsing.document import ExtractedDocument, Mark, Place, unusable
-from groundmesh_gateway.splitting import Span, Splitting, TokenCounter, split
+from groundmesh_gateway.parsing.document import ExtractedDocument, Place, unusable
+from groundmesh_gateway.splitting import (
+    Contexts,
+    Span,
+    Splitting,
+    TokenCounter,
+    context_room,
+    split,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,8 @@ class Job:
     uri: str
     media_type: str
     """As the client declared it; empty: to be found out."""
+    title: str
+    """As the client gave it; empty: the document's own, if it has one."""
     splitting: Splitting
     passage_prompt: str
     """What the embedding model has before each passage, within what it reads."""
@@ -36,6 +47,8 @@ class Chunk:
     end_byte: int
     tokens: int
     place: Place
+    context: str
+    """What is embedded before its text; empty where nothing is to be added."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +65,21 @@ class Prepared:
     """A JSON array a line for each chunk: a large document has more chunks than should be
     objects at once."""
 
+    @property
+    def size(self) -> int:
+        """The bytes that it takes in memory."""
+        return len(self.text) + len(self.chunk_lines)
+
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in order."""
-        for ordinal, line in enumerate(self.chunk_lines.splitlines()):
-            start, end, tokens, path, *rest = json.loads(line)
-            yield Chunk(ordinal, start, end, tokens, Place(tuple(path), *rest))
+        for ordinal, line in enumerate(BytesIO(self.chunk_lines)):
+            start, end, tokens, path, *leaf, context = json.loads(line)
+            yield Chunk(ordinal, start, end, tokens, Place(tuple(path), *leaf), context)
 
-    def text_of(self, chunk: Chunk) -> str:
-        """The text of one chunk."""
-        return self.text[chunk.start_byte : chunk.end_byte].decode()
+    def passage_of(self, chunk: Chunk) -> str:
+        """What is embedded for one chunk: its text in its context."""
+        text = self.text[chunk.start_byte : chunk.end_byte].decode()
+        return in_context(chunk.context, text)
 
 
 def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
@@ -71,8 +90,16 @@ def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
     if len(text) > job.max_text_bytes:
         message = f"its text has {len(text)} bytes, the limit is {job.max_text_bytes}"
         raise unusable(Reason.DOCUMENT_TOO_LARGE, message)
-    spans = _spans(document, counter, _that_fits(job, counter))
-    lines = list(_lines(document.text, spans, document.marks))
+    splitting = _that_fits(job, counter)
+    contexts = Contexts(
+        job.title or document.title,
+        [(mark.offset, mark.place.heading_path) for mark in document.marks],
+        counter=counter,
+        most_tokens=context_room(splitting, counter),
+    )
+    spans = _spans(document, counter, splitting=splitting, contexts=contexts)
+    placed = contexts.of(document.text, spans, max_tokens=splitting.max_tokens)
+    lines = list(_lines(document, placed))
     return Prepared(
         text=text,
         title=document.title,
@@ -92,7 +119,11 @@ def _that_fits(job: Job, counter: TokenCounter) -> Splitting:
 
 
 def _spans(
-    document: ExtractedDocument, counter: TokenCounter, splitting: Splitting
+    document: ExtractedDocument,
+    counter: TokenCounter,
+    *,
+    splitting: Splitting,
+    contexts: Contexts,
 ) -> Iterator[Span]:
     """The chunks; none goes over from a sheet or a slide to the next, whose place it hasn't."""
     sections = [mark.offset for mark in document.marks if mark.begins_section]
@@ -102,22 +133,32 @@ def _spans(
         if (before.place.sheet, before.place.slide) != (mark.place.sheet, mark.place.slide)
     ]
     for start, stop in pairwise([0, *leaves, len(document.text)]):
-        text = document.text[start:stop]
+
+        def context_tokens(at: int, start: int = start) -> int:
+            return contexts.tokens(start + at)
+
         own = sections[bisect_left(sections, start) : bisect_left(sections, stop)]
-        inner = [section - start for section in own]
-        for span in split(text, counter=counter, splitting=splitting, sections=inner):
+        spans = split(
+            document.text[start:stop],
+            counter=counter,
+            splitting=splitting,
+            sections=[section - start for section in own],
+            context_tokens=context_tokens,
+        )
+        for span in spans:
             yield Span(start + span.start, start + span.end, span.tokens)
 
 
-def _lines(text: str, spans: Iterator[Span], marks: tuple[Mark, ...]) -> Iterator[bytes]:
+def _lines(document: ExtractedDocument, spans: Iterator[tuple[Span, str]]) -> Iterator[bytes]:
+    text, marks = document.text, document.marks
     offsets = [mark.offset for mark in marks]
     character = start_byte = 0
-    for span in spans:
+    for span, context in spans:
         start_byte += len(text[character : span.start].encode())
         character = span.start
         end_byte = start_byte + len(text[span.start : span.end].encode())
         mark = bisect_right(offsets, span.start) - 1
         place = marks[mark].place if mark >= 0 else Place()
         where = (place.heading_path, place.page, place.sheet, place.slide)
-        line = [start_byte, end_byte, span.tokens, *where]
+        line = [start_byte, end_byte, span.tokens, *where, context]
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode()

@@ -91,13 +91,13 @@ class GatewaySettings(ServerSettings):
     """and this for each MiB of it."""
     parse_memory_bytes: int = 1024 * _MIB
     """Memory that a document may cost the process that parses it."""
-    embed_batch_texts: int = 32
+    embed_batch_texts: int = 64
     """Chunks in one call of the embedder; it takes no more than its --max-texts."""
     embed_calls: int = 4
     """Calls of the embedder that a stream of documents has under way."""
     embed_timeout_s: float = 300.0
     """How long one of them may take."""
-    write_streams: int = 4
+    write_streams: int = 16
     """Documents of a stream that are written side by side."""
     write_timeout_s: float = 120.0
     """How long the retriever may take nothing and answer nothing."""

@@ -10,7 +10,7 @@ from groundmesh_retriever.catalog import collections as collection_rows
 from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.catalog.documents import LiveDocument, labels_of
 from groundmesh_retriever.model import Chunk, Collection, Document, Splitting
-from groundmesh_retriever.parts import Parts, chunk_keys, no_collection, no_document
+from groundmesh_retriever.parts import Parts, chunk_keys, found_collection, no_document
 from groundmesh_retriever.stores.base import IndexMissing
 from groundmesh_retriever.sweep import Sweeper
 
@@ -83,9 +83,7 @@ class Documents:
         A purge that failed half way can be asked for again.
         """
         async with self._parts.database.writing() as connection:
-            collection = await collection_rows.find(connection, name.parent)
-            if collection is None:
-                raise no_collection(name.parent)
+            collection = await found_collection(connection, name.parent)
             live = await rows.find(
                 connection, collection, name.document, labels=labels_of(principal)
             )
@@ -156,8 +154,8 @@ class Documents:
     async def _find(
         self, principal: Principal, name: DocumentName
     ) -> tuple[Collection, LiveDocument]:
-        collection = await self._parts.collection(name.parent)
         async with self._parts.database.reading() as connection:
+            collection = await found_collection(connection, name.parent)
             live = await rows.find(
                 connection, collection, name.document, labels=labels_of(principal)
             )

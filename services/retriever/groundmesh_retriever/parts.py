@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from groundmesh.errors import FailedPrecondition, NotFound, Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName
 from groundmesh_retriever.catalog import collections
@@ -28,10 +30,7 @@ class Parts:
     async def collection(self, name: CollectionName) -> Collection:
         """The collection of that name, or NotFound."""
         async with self.database.reading() as connection:
-            found = await collections.find(connection, name)
-        if found is None:
-            raise no_collection(name)
-        return found
+            return await found_collection(connection, name)
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,14 @@ class ModelRef:
                     " vectors of two models never mix",
                     reason=Reason.MODEL_MISMATCH,
                 )
+
+
+async def found_collection(connection: AsyncConnection, name: CollectionName) -> Collection:
+    """The collection of that name in a transaction that goes on, or NotFound."""
+    found = await collections.find(connection, name)
+    if found is None:
+        raise no_collection(name)
+    return found
 
 
 def no_collection(name: CollectionName) -> NotFound:

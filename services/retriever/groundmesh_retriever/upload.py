@@ -11,10 +11,12 @@ import json
 import secrets
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from groundmesh.chunk_context import context_of, in_context
 from groundmesh.errors import (
     Aborted,
     InvalidArgument,
@@ -28,7 +30,7 @@ from groundmesh_retriever.catalog import collections as collection_rows
 from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.catalog.documents import EVERYBODY, LiveDocument
 from groundmesh_retriever.draft_checks import cut
-from groundmesh_retriever.model import ChunkSpan, Collection, Document, DocumentDraft
+from groundmesh_retriever.model import Chunk, ChunkSpan, Collection, Document, DocumentDraft
 from groundmesh_retriever.parts import Parts, chunk_keys, lost_index, no_collection
 from groundmesh_retriever.stores.base import ChunkWrite, IndexMissing, Vectors
 from groundmesh_retriever.sweep import Sweeper
@@ -56,9 +58,10 @@ class _Sealed:
 
     text: bytes
     sha256: str
-    old: LiveDocument | None
     version: str | None
     """What is being written; None when the old version is the same."""
+    reserved: int
+    """Chunks that the catalog was told of at once."""
 
 
 class Upload:
@@ -75,12 +78,15 @@ class Upload:
         collection: Collection,
         draft: DocumentDraft,
         *,
+        old: LiveDocument | None,
         limit: int,
     ) -> None:
+        """``old`` is the version that is live; the commit looks whether it is still."""
         self._parts = parts
         self._sweeper = sweeper
         self._collection = collection
         self._draft = draft
+        self._old = old
         self._limit = limit
         self._received = bytearray()
         self._sealed: _Sealed | None = None
@@ -100,18 +106,17 @@ class Upload:
 
     async def add_chunks(self, spans: list[ChunkSpan], vectors: Vectors) -> None:
         """Take more chunks with their vectors, and write them to the store."""
-        sealed = await self._seal()
         self._check_vectors(spans, vectors)
         first = self._chunk_count
         self._chunk_count += len(spans)
+        # Noted before it is done, so that the sweep knows what there may be.
+        sealed = await self._seal()
         if sealed.version is None or not spans:
             return
+        if sealed.reserved < self._chunk_count:
+            await self._reserve(sealed.version)
         writes = await asyncio.to_thread(self._writes, sealed.text, sealed.version, spans, first)
         self._last_start = spans[-1].start_byte
-        async with self._parts.database.writing() as connection:
-            # Noted before it is done, so that the sweep knows what there may be.
-            if not await chunk_sets.reserve(connection, sealed.version, self._chunk_count):
-                raise self._overtaken()
         try:
             await self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
         except IndexMissing as error:
@@ -124,54 +129,66 @@ class Upload:
                 "commit.chunk_count", f"must be above 0, and {self._chunk_count} were sent"
             )
         sealed = await self._seal()
-        async with self._parts.database.writing() as connection:
-            old = await self._lock(connection)
-            if sealed.version is None:
-                if old is None or sealed.old is None or old.version != sealed.old.version:
-                    raise self._overtaken()
-                return Upserted(old.document, Outcome.UNCHANGED)
-            document = self._document(sealed, old)
-            if old is not None:
-                await chunk_sets.retire(connection, old.version)
-            if not await chunk_sets.make_live(connection, sealed.version):
-                raise self._overtaken()
-            await rows.put(connection, self._collection, document)
-            await collection_rows.touch(connection, self._collection.uid)
-        if old is None:
-            return Upserted(document, Outcome.CREATED)
-        self._sweeper.wake()
-        return Upserted(document, Outcome.REPLACED)
+        upserted = await self._parts.database.write(partial(self._committed, sealed))
+        if upserted.outcome is Outcome.REPLACED:
+            self._sweeper.wake()
+        return upserted
 
     async def abandon(self) -> None:
         """Leave what was written to the sweep."""
         if self._sealed is not None and self._sealed.version is not None:
-            async with self._parts.database.writing() as connection:
-                await chunk_sets.retire(connection, self._sealed.version)
+            version = self._sealed.version
+            await self._parts.database.write(
+                lambda connection: chunk_sets.retire(connection, version)
+            )
             self._sweeper.wake()
+
+    async def _committed(self, sealed: _Sealed, connection: AsyncConnection) -> Upserted:
+        old = await self._lock(connection)
+        if sealed.version is None:
+            if old is None or self._old is None or old.version != self._old.version:
+                raise self._overtaken()
+            return Upserted(old.document, Outcome.UNCHANGED)
+        document = self._document(sealed, old)
+        if old is not None:
+            await chunk_sets.retire(connection, old.version)
+        if not await chunk_sets.make_live(connection, sealed.version):
+            raise self._overtaken()
+        await rows.put(connection, self._collection, document)
+        await collection_rows.touch(connection, self._collection.uid)
+        return Upserted(document, Outcome.CREATED if old is None else Outcome.REPLACED)
+
+    async def _reserve(self, version: str) -> None:
+        count = self._chunk_count
+        if not await self._parts.database.write(
+            lambda connection: chunk_sets.reserve(connection, version, count)
+        ):
+            raise self._overtaken()
 
     async def _seal(self) -> _Sealed:
         if self._sealed is None:
             text = bytes(self._received)
             self._received.clear()
             sha256 = await asyncio.to_thread(_check_and_hash, text)
-            async with self._parts.database.reading() as connection:
-                old = await rows.find(connection, self._collection, self._id, labels=None)
-            same = old is not None and _same(old.document, self._draft, sha256)
+            same = self._old is not None and _same(self._old.document, self._draft, sha256)
             version = None if same else secrets.token_hex(16)
-            self._sealed = _Sealed(text, sha256, old, version)
+            self._sealed = _Sealed(text, sha256, version, reserved=self._chunk_count)
             if version is not None:
                 await self._register(version, sha256, text)
         return self._sealed
 
     async def _register(self, version: str, sha256: str, text: bytes) -> None:
-        async with self._parts.database.writing() as connection:
-            await chunk_sets.begin(
+        count = self._chunk_count
+        await self._parts.database.write(
+            lambda connection: chunk_sets.begin(
                 connection,
                 self._collection,
                 version=version,
                 document_id=self._id,
                 text_sha256=sha256,
+                chunk_count=count,
             )
+        )
         await self._parts.texts.put(sha256, text)
 
     async def _lock(self, connection: AsyncConnection) -> LiveDocument | None:
@@ -209,6 +226,7 @@ class Upload:
         keys = chunk_keys(version, range(first, first + len(chunks)))
         index = self._collection.index
         analyze = analysis.analyzer(index.config.language)
+        title = self._draft.title
         return [
             ChunkWrite(
                 key=key,
@@ -218,7 +236,9 @@ class Upload:
                 reader_labels=self._draft.reader_labels or (EVERYBODY,),
                 metadata=self._draft.metadata,
                 chunk=chunk,
-                terms=analysis.joined(analyze(chunk.text)) if index.full_text else None,
+                terms=analysis.joined(analyze(_searchable(title, chunk)))
+                if index.full_text
+                else None,
             )
             for key, chunk in zip(keys, chunks, strict=True)
         ]
@@ -242,6 +262,11 @@ class Upload:
 
     def _overtaken(self) -> Aborted:
         return Aborted(f"{self._draft.uri} or its collection changed meanwhile; write it again")
+
+
+def _searchable(title: str, chunk: Chunk) -> str:
+    """A chunk's text in its context: words of a title are looked for in each of its chunks."""
+    return in_context(context_of((title, *chunk.span.place.heading_path), chunk.text), chunk.text)
 
 
 def _check_and_hash(text: bytes) -> str:

@@ -8,7 +8,7 @@ from groundmesh.names import CollectionName, document_id
 from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.draft_checks import check_draft, check_may_give, check_may_replace
 from groundmesh_retriever.model import DocumentDraft
-from groundmesh_retriever.parts import ModelRef, Parts
+from groundmesh_retriever.parts import ModelRef, Parts, found_collection
 from groundmesh_retriever.sweep import Sweeper
 from groundmesh_retriever.upload import Upload
 
@@ -29,11 +29,13 @@ class Uploads:
         check_may_give(principal, draft.reader_labels)
         if not model.model or not model.revision:
             raise InvalidArgument.of_field("embedding_model", "and embedding_revision must be set")
-        collection = await self._parts.collection(parent)
-        model.check(collection)
         async with self._parts.database.reading() as connection:
+            collection = await found_collection(connection, parent)
+            model.check(collection)
             old = await rows.find(connection, collection, document_id(draft.uri), labels=None)
         if old is not None:
             check_may_replace(principal, old.document.draft.reader_labels)
         draft = replace(draft, reader_labels=tuple(sorted(set(draft.reader_labels))))
-        return Upload(self._parts, self._sweeper, collection, draft, limit=self._max_text_bytes)
+        return Upload(
+            self._parts, self._sweeper, collection, draft, old=old, limit=self._max_text_bytes
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -135,20 +136,29 @@ async def follow(
     stderr = console(stderr=True)
     next_line_s = LINE_EVERY_S
     with _bar(stderr) as bar:
-        task = bar.add_task("", total=total, chunks=0, noun=noun)
+        speed = _speed(None)
+        task = bar.add_task("", total=total, speed=speed, noun=noun)
         async with aclosing(events):
             async for event in events:
                 match event:
                     case IngestProgress():  # knows of chunks of files that are not done yet
-                        bar.update(task, chunks=event.chunks)
+                        speed = _speed(event)
+                        bar.update(task, speed=speed)
                     case DocumentIngested():
                         tally.take(event)
                         bar.update(task, completed=tally.done)
                         if event.outcome is Outcome.FAILED and tally.documents is None:
                             stderr.print(_failure_line(event), soft_wrap=True)
                 if bar.disable and tally.elapsed_s >= next_line_s:
-                    stderr.print(f"{tally.done} of {total} {noun}s, {tally.chunks} chunks")
+                    stderr.print(f"{tally.done} of {total} {noun}s, {speed}")
                     next_line_s = tally.elapsed_s + LINE_EVERY_S
+
+
+def _speed(progress: IngestProgress | None) -> str:
+    if progress is None:
+        return "0 chunks"
+    rate = f"{progress.chunks_per_s:.1f} chunks/s, {decimal(round(progress.bytes_per_s))}/s"
+    return f"{counted(progress.chunks, 'chunk')} · {rate}"
 
 
 def _bar(stderr: Console) -> Progress:
@@ -156,7 +166,7 @@ def _bar(stderr: Console) -> Progress:
         SpinnerColumn(),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[noun]}s · {task.fields[chunks]} chunks ·"),
+        TextColumn("{task.fields[noun]}s · {task.fields[speed]} ·"),
         TimeElapsedColumn(),
         console=stderr,
         transient=True,

@@ -77,6 +77,8 @@ def ingest_event(wire: gateway_pb2.IngestResponse) -> IngestEvent | None:
                 chunks=wire.progress.chunks,
                 bytes_read=wire.progress.bytes,
                 elapsed_s=_seconds(wire.progress.elapsed),
+                chunks_per_s=wire.progress.chunks_per_second,
+                bytes_per_s=wire.progress.bytes_per_second,
             )
         case _:
             return None

@@ -83,6 +83,10 @@ class IngestProgress:
     chunks: int
     bytes_read: int
     elapsed_s: float
+    chunks_per_s: float = 0.0
+    """Over the last ten seconds."""
+    bytes_per_s: float = 0.0
+    """Likewise."""
 
 
 IngestEvent: TypeAlias = DocumentIngested | IngestProgress

@@ -854,14 +854,20 @@ class IngestProgress(_message.Message):
     CHUNKS_FIELD_NUMBER: _builtins.int
     BYTES_FIELD_NUMBER: _builtins.int
     ELAPSED_FIELD_NUMBER: _builtins.int
+    CHUNKS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     documents_done: _builtins.int
     """Documents that are done, failed ones included."""
     documents_failed: _builtins.int
     """Documents that failed."""
     chunks: _builtins.int
-    """Chunks that were embedded and written."""
+    """Chunks that were embedded and written; those of a document that is not done yet are among them."""
     bytes: _builtins.int
     """Bytes of documents that were read from the stream."""
+    chunks_per_second: _builtins.float
+    """Chunks that were written in a second, over the last 10 seconds or since the beginning."""
+    bytes_per_second: _builtins.float
+    """Bytes that were read from the stream in a second, likewise."""
     @_builtins.property
     def elapsed(self) -> _duration_pb2.Duration:
         """How long the stream has run."""
@@ -874,10 +880,12 @@ class IngestProgress(_message.Message):
         chunks: _builtins.int = ...,
         bytes: _builtins.int = ...,
         elapsed: _duration_pb2.Duration | None = ...,
+        chunks_per_second: _builtins.float = ...,
+        bytes_per_second: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["elapsed", b"elapsed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "documents_done", b"documents_done", "documents_failed", b"documents_failed", "elapsed", b"elapsed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "bytes_per_second", b"bytes_per_second", "chunks", b"chunks", "chunks_per_second", b"chunks_per_second", "documents_done", b"documents_done", "documents_failed", b"documents_failed", "elapsed", b"elapsed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from groundmesh.errors import MeshError, Reason
-from groundmesh_gateway.preparing import Job, Prepared, prepare
+from groundmesh_gateway.preparing import Chunk, Job, Prepared, prepare
 from groundmesh_gateway.splitting import HubTokenCounter, Splitting
 from tests import tokenizer_files
 from tests.sample_documents import (
@@ -25,10 +25,15 @@ MAX_TOKENS = 256
 COUNTER = HubTokenCounter(tokenizer_files.wordpiece())
 
 
+def text_of(found: Prepared, chunk: Chunk) -> str:
+    return found.text[chunk.start_byte : chunk.end_byte].decode()
+
+
 def prepared(path: Path) -> Prepared:
     job = Job(
         uri=path.as_uri(),
         media_type="",
+        title="",
         splitting=Splitting(MAX_TOKENS, 32),
         passage_prompt="",
         model_tokens=MAX_TOKENS,
@@ -66,7 +71,7 @@ def test_chunks_are_none_too_long_and_hold_all_words(
         chunks = list(found.chunks())
         assert len(chunks) == found.chunk_count > 0, name
         assert max(chunk.tokens for chunk in chunks) <= MAX_TOKENS, name
-        texts = " ".join(found.text_of(chunk) for chunk in chunks)
+        texts = " ".join(text_of(found, chunk) for chunk in chunks)
         assert words(found.text.decode()) <= words(texts), name
 
 

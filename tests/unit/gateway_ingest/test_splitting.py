@@ -14,6 +14,7 @@ from groundmesh_gateway.splitting import (
     Span,
     Splitting,
     TokenCounter,
+    context_room,
     split,
     splitter,
 )
@@ -80,25 +81,48 @@ def test_chunks_cover_the_text_in_order_within_the_limit(
 
 
 @pytest.mark.parametrize("name", COUNTERS)
-@settings(max_examples=150, deadline=None)
-@given(text=prose, splitting=splittings)
-def test_no_chunk_begins_or_ends_within_a_word_that_a_chunk_can_hold(
-    name: str, text: str, splitting: Splitting
+@settings(max_examples=100, deadline=None)
+@given(text=texts, splitting=splittings, seed=st.integers(0, 7))
+def test_what_is_kept_free_for_the_context_stays_free(
+    name: str, text: str, splitting: Splitting, seed: int
 ) -> None:
     counter = COUNTERS[name]
+    room = context_room(splitting, counter)
+
+    def taken(start: int) -> int:  # differs from place to place
+        return (start // 16 + seed) % (room + 1)
+
+    found = list(split(text, counter=counter, splitting=splitting, context_tokens=taken))
+    check(text, found, splitting, counter)
+    for span in found:
+        over = span.tokens + taken(span.start) > splitting.max_tokens
+        assert not over or span.end - span.start == 1
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+@settings(max_examples=150, deadline=None)
+@given(text=prose, splitting=splittings, with_context=st.booleans())
+def test_no_chunk_begins_or_ends_within_a_word_that_a_chunk_can_hold(
+    name: str, text: str, splitting: Splitting, *, with_context: bool
+) -> None:
+    counter = COUNTERS[name]
+    taken = context_room(splitting, counter) if with_context else 0
     runs = [match.span() for match in WORD.finditer(text)]
-    for span in chunks(text, splitting, counter):
+    found = split(text, counter=counter, splitting=splitting, context_tokens=lambda _: taken)
+    for span in found:
         for edge in (span.start, span.end):
             for begin, end in runs:
                 if begin < edge < end:
-                    assert counter.counts([text[begin:end]])[0] > splitting.max_tokens
+                    assert counter.counts([text[begin:end]])[0] > splitting.max_tokens - taken
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=prose, splitting=splittings)
-def test_a_chunk_repeats_at_most_the_overlap(text: str, splitting: Splitting) -> None:
+@given(text=prose, splitting=splittings, taken=st.integers(0, 2))
+def test_a_chunk_repeats_at_most_the_overlap(text: str, splitting: Splitting, taken: int) -> None:
     counter = COUNTERS["wordpiece"]
-    for one, other in pairwise(chunks(text, splitting, counter)):
+    taken = min(taken, context_room(splitting, counter))
+    found = split(text, counter=counter, splitting=splitting, context_tokens=lambda _: taken)
+    for one, other in pairwise(found):
         repeated = text[other.start : one.end]
         tokens = counter.counts([repeated])[0] - counter.special_tokens
         assert tokens <= splitting.overlap_tokens

@@ -57,6 +57,7 @@ async def prepare(pool: WorkerPool, uri: str, data: bytes) -> Prepared:
     job = Job(
         uri=uri,
         media_type="",
+        title="",
         splitting=Splitting(24, 4),
         passage_prompt="",
         model_tokens=24,

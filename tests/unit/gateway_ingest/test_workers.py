@@ -57,6 +57,7 @@ def children() -> list[int]:
 
 def job(uri: str = "a.md", media_type: str = "", **changes: object) -> Job:
     fields = {
+        "title": "",
         "splitting": Splitting(24, 4),
         "passage_prompt": "",
         "model_tokens": 24,
@@ -85,7 +86,7 @@ async def test_a_document_becomes_text_and_chunks(make_pool: MakePool) -> None:
     assert (prepared.title, prepared.media_type) == ("Überblick", "text/markdown")
     chunks = list(prepared.chunks())
     assert [chunk.ordinal for chunk in chunks] == list(range(prepared.chunk_count))
-    assert all(prepared.text_of(chunk).strip() for chunk in chunks)
+    assert all(prepared.passage_of(chunk).strip() for chunk in chunks)
     assert chunks[0].place == Place(heading_path=("Überblick",))
     assert chunks[-1].place == Place(heading_path=("Überblick", "Später"))
     assert prepared.text[chunks[-1].end_byte :] == b""

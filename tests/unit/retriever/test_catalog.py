@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from groundmesh.errors import Reason, Unavailable
+from groundmesh.errors import Aborted, Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName, document_id
 from groundmesh_retriever.catalog import chunk_sets, collections, documents, tables, times
 from groundmesh_retriever.catalog.database import Database
@@ -328,3 +330,32 @@ async def test_removing_a_collection_leaves_its_index_to_the_sweep(database: Dat
         assert (await connection.execute(count)).scalar() == 0
         await collections.forget_index(connection, of.index.id)
     await added(database, collection())
+
+
+async def test_writes_that_go_together_fail_alone(database: Database) -> None:
+    async def insert(number: int, connection: AsyncConnection) -> int:
+        values = {"name": f"secret {number}", "value": b"x"}
+        await connection.execute(tables.secrets.insert().values(**values))
+        if number == 2:
+            raise Aborted("not this one")
+        return number
+
+    numbers = [0, 1, 2, 3, 1, 4]  # 1 is there when it comes again
+    done = await asyncio.gather(
+        *(database.write(partial(insert, number)) for number in numbers), return_exceptions=True
+    )
+    assert [each if isinstance(each, int) else type(each) for each in done] == [
+        *(0, 1, Aborted, 3, IntegrityError, 4)
+    ]
+    async with database.reading() as connection:
+        names = (await connection.execute(sa.select(tables.secrets.c.name))).scalars()
+        assert sorted(names) == [f"secret {number}" for number in (0, 1, 3, 4)]
+
+
+async def test_a_write_is_acknowledged_after_its_commit(database: Database) -> None:
+    async def insert(connection: AsyncConnection) -> None:
+        await connection.execute(tables.secrets.insert().values(name="a", value=b"x"))
+
+    await database.write(insert)
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.select(tables.secrets.c.name))).scalar() == "a"

@@ -30,7 +30,7 @@ class Client:
 async def said_of(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
     """What a caller of the store gets."""
     monkeypatch.setattr(
-        "groundmesh_retriever.stores.milvus.AsyncMilvusClient", lambda **_: Client(error)
+        "groundmesh_retriever.stores.milvus_connection.AsyncMilvusClient", lambda **_: Client(error)
     )
     store = MilvusStore("http://127.0.0.1:1", token="", timeout_s=1.0)
     with pytest.raises((MeshError, IndexMissing)) as caught:

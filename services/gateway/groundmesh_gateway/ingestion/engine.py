@@ -42,9 +42,10 @@ class IngestEngine:
         job = Job(
             uri="ready.md",
             media_type="",
-            splitting=Splitting(max_tokens=8, overlap_tokens=0),
+            title="",
+            splitting=Splitting(max_tokens=10, overlap_tokens=0),
             passage_prompt="",
-            model_tokens=8,
+            model_tokens=10,
             max_text_bytes=len(_TEST_TEXT),
         )
         tokenizer = TokenizerFile(_TEST_TOKENIZER, hashlib.sha256(_TEST_TOKENIZER).hexdigest())

@@ -129,6 +129,9 @@ class Progress:
     chunks: int
     bytes_read: int
     elapsed_s: float
+    chunks_per_s: float
+    """Over the last seconds."""
+    bytes_per_s: float
 
 
 class Embedder(Protocol):

@@ -2,10 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Self
 from urllib.parse import unquote
 
 from groundmesh_gateway.ingestion.batching import EmbeddingBatcher
@@ -67,6 +75,7 @@ class Pipeline:
         job = Job(
             uri=document.description.uri,
             media_type=document.description.media_type,
+            title=_cut(document.description.title),
             splitting=self.target.splitting,
             passage_prompt=self.target.passage_prompt,
             model_tokens=self.target.model_tokens,
@@ -74,14 +83,23 @@ class Pipeline:
         )
         return await self.workers.prepare(job, document.data, self.target.tokenizer)
 
-    async def index(self, new: NewDocument, prepared: Prepared) -> DocumentDone:
-        """Embed and write; both again when the store was away in between."""
+    async def index(
+        self, new: NewDocument, prepared: Prepared, *, count: Callable[[int], None]
+    ) -> DocumentDone:
+        """Embed and write; both again when the store was away in between.
+
+        ``count`` hears of chunks as the store takes them, and of them again, as less, when nothing
+        has come of it.
+        """
 
         async def attempt() -> DocumentDone:
-            async with aclosing(self._embedded(prepared)) as parts:
-                # Only what has vectors may take the store's time.
-                first = await anext(parts)
-                return await self.store.write(new, _chained(first, parts))
+            with _Taken(count) as taken:
+                async with aclosing(self._embedded(prepared)) as parts:
+                    # Only what has vectors may take the store's time.
+                    first = await anext(parts)
+                    done = await self.store.write(new, taken.of(first, parts))
+                taken.stay = done.outcome in {Outcome.INDEXED, Outcome.REPLACED}
+            return done
 
         return await self.store_patience.call(attempt)
 
@@ -90,7 +108,7 @@ class Pipeline:
         ahead: deque[tuple[Sequence[Chunk], asyncio.Future[Matrix]]] = deque()
         try:
             for chunks in _batches(prepared.chunks(), self.batch_texts):
-                texts = [prepared.text_of(chunk) for chunk in chunks]
+                texts = [prepared.passage_of(chunk) for chunk in chunks]
                 ahead.append((chunks, await self.batcher.order(texts)))
                 if len(ahead) > self.batches_ahead:
                     yield await _first(ahead)
@@ -111,12 +129,33 @@ async def _first(
     return part
 
 
-async def _chained(
-    first: EmbeddedChunks, rest: AsyncIterator[EmbeddedChunks]
-) -> AsyncIterator[EmbeddedChunks]:
-    yield first
-    async for part in rest:
-        yield part
+class _Taken:
+    """Counts the chunks of one attempt to write a document as the store takes them."""
+
+    def __init__(self, count: Callable[[int], None]) -> None:
+        self._count = count
+        self._chunks = 0
+        self.stay = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.stay:
+            self._count(-self._chunks)
+
+    async def of(
+        self, first: EmbeddedChunks, rest: AsyncIterator[EmbeddedChunks]
+    ) -> AsyncIterator[EmbeddedChunks]:
+        yield first
+        self._add(first)
+        async for part in rest:
+            yield part
+            self._add(part)
+
+    def _add(self, part: EmbeddedChunks) -> None:
+        self._chunks += len(part.chunks)
+        self._count(len(part.chunks))
 
 
 def _batches(chunks: Iterator[Chunk], size: int) -> Iterator[Sequence[Chunk]]:

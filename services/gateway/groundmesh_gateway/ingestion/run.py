@@ -13,6 +13,7 @@ from groundmesh_gateway.ingestion.budget import Budget, Held
 from groundmesh_gateway.ingestion.model import DocumentDone, Outcome, Progress, Step
 from groundmesh_gateway.ingestion.pipeline import Pipeline, described
 from groundmesh_gateway.ingestion.receiving import Arrival, Receiver
+from groundmesh_gateway.ingestion.speed import Speedometer
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ class _Tally:
     def count(self, done: DocumentDone) -> None:
         self.documents_done += 1
         self.documents_failed += done.outcome is Outcome.FAILED
-        if done.outcome in {Outcome.INDEXED, Outcome.REPLACED}:
-            self.chunks += done.chunk_count
+
+    def count_chunks(self, chunks: int) -> None:
+        self.chunks += chunks
 
 
 class IngestRun:
@@ -54,6 +56,7 @@ class IngestRun:
         self._emit = emit
         self._tally = _Tally()
         self._since = time.monotonic()
+        self._speed = Speedometer(self._since, 0, 0)
 
     async def run(self, steps: AsyncIterator[Step], *, embed_calls: int) -> None:
         """Ingest until the stream ends and every document is done."""
@@ -105,8 +108,8 @@ class IngestRun:
         prepared = await self._pipeline.prepared(document)
         new = described(document, prepared)
         del document  # its bytes are not needed any more
-        arrival.held.resize(len(prepared.text))
-        return await self._pipeline.index(new, prepared)
+        arrival.held.resize(prepared.size)
+        return await self._pipeline.index(new, prepared, count=self._tally.count_chunks)
 
     async def _report(self) -> None:
         while True:
@@ -114,10 +117,16 @@ class IngestRun:
             await self._emit(self._progress())
 
     def _progress(self) -> Progress:
+        now = time.monotonic()
+        chunks_per_s, bytes_per_s = self._speed.rates(
+            now, self._tally.chunks, self._receiver.bytes_read
+        )
         return Progress(
             documents_done=self._tally.documents_done,
             documents_failed=self._tally.documents_failed,
             chunks=self._tally.chunks,
             bytes_read=self._receiver.bytes_read,
-            elapsed_s=time.monotonic() - self._since,
+            elapsed_s=now - self._since,
+            chunks_per_s=chunks_per_s,
+            bytes_per_s=bytes_per_s,
         )

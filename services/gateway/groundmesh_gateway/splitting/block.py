@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 _PAUSES = tuple(
     re.compile(pattern)
@@ -30,14 +30,17 @@ class Block:
         token_starts: Sequence[int],
         token_ends: Sequence[int],
         sections: Sequence[int],
-        max_tokens: int,
+        room: Callable[[int], int],
         max_chars: int,
     ) -> None:
-        """Offsets are characters of ``text``; those of tokens and of sections are in order."""
+        """Offsets are characters of ``text``; those of tokens and of sections are in order.
+
+        ``room`` says how many tokens a chunk from a character on may have.
+        """
         self._text = text
         self._starts = token_starts
         self._ends = token_ends
-        self._max_tokens = max_tokens
+        self._room = room
         self._max_chars = max_chars
         pauses = ([match.end() for match in pause.finditer(text)] for pause in _PAUSES)
         self._pauses = (sections, *pauses)
@@ -61,7 +64,7 @@ class Block:
     def _reach(self, start: int) -> int:
         """How far a chunk from ``start`` can go."""
         first = bisect_right(self._ends, start)
-        return min(self._token_start(first + self._max_tokens), start + self._max_chars)
+        return min(self._token_start(first + self._room(start)), start + self._max_chars)
 
     def _token_start(self, token: int) -> int:
         return self._starts[token] if token < len(self._starts) else len(self._text)
@@ -75,7 +78,7 @@ class Block:
         if reach >= len(self._text):
             return len(self._text), _SECTION
         first = bisect_right(self._ends, start)
-        middle = min(self._token_start(first + self._max_tokens // 2), (start + reach) // 2)
+        middle = min(self._token_start(first + self._room(start) // 2), (start + reach) // 2)
         for level, positions in enumerate(self._pauses):
             last = bisect_right(positions, reach) - 1
             lowest = done if level == _WORD else max(middle, done)

@@ -4,24 +4,27 @@ What holds of them, whatever the text:
 
 - they are in order, begin and end with a character that is no white space, and together hold
   every such character of the text;
-- none, with the special tokens that the model adds, has more than ``max_tokens`` tokens;
+- none, with the special tokens that the model adds and what is kept free for its context, has more
+  than ``max_tokens`` tokens;
 - none begins or ends within a word, unless that word alone is too long for a chunk.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from groundmesh_gateway.splitting.block import Block
 from groundmesh_gateway.splitting.tokens import TokenCounter
 
-METHOD = "structure-1"
+METHOD = "structure-2"
 """Name and version of this way of splitting, as collections record it."""
 
 _BLOCK_CHARS = 256 * 1024
 """How much is tokenized at once: a token takes a hundred times the memory of its text."""
 _CHARS_PER_TOKEN = 32
 """Bounds a chunk of what costs hardly any tokens, such as white space."""
+_CONTEXT_SHARE = 4
+"""One part in so many of a chunk is the most that its context may take."""
 _MAX_CHUNK_BYTES = 60_000
 """Stores take texts of 65,535 bytes."""
 _MAX_BYTES_PER_CHAR = 4
@@ -44,34 +47,61 @@ class Span:
     tokens: int
 
 
+def no_context(_start: int) -> int:
+    """Keep nothing free."""
+    return 0
+
+
 def split(
-    text: str, *, counter: TokenCounter, splitting: Splitting, sections: Sequence[int] = ()
+    text: str,
+    *,
+    counter: TokenCounter,
+    splitting: Splitting,
+    sections: Sequence[int] = (),
+    context_tokens: Callable[[int], int] = no_context,
 ) -> Iterator[Span]:
     """Cut ``text`` into chunks; ``sections`` are the characters at which its sections begin.
 
-    ValueError when ``max_tokens`` leaves no room beside the special tokens.
+    ``context_tokens`` says how many tokens a chunk that begins at a character leaves free; at most
+    ``context_room`` of them. ValueError when ``max_tokens`` leaves no room beside the special ones.
     """
     capacity = splitting.max_tokens - counter.special_tokens
     if capacity < 1:
         raise ValueError(f"no room for text in {splitting.max_tokens} tokens")
-    overlap = min(splitting.overlap_tokens, capacity // 2)  # else a chunk might add nothing new
-    start = said = 0
+    # Else a chunk might add nothing new.
+    overlap = min(splitting.overlap_tokens, (capacity - context_room(splitting, counter)) // 2)
+    start = began = said = 0
     while start < len(text):
         stop = min(start + _BLOCK_CHARS, len(text))
         piece = text[start:stop]
-        own = sections[bisect_right(sections, start) : bisect_left(sections, stop)]
-        block = _block(piece, counter, capacity, [section - start for section in own])
+
+        def room(at: int, start: int = start) -> int:
+            return capacity - context_tokens(start + at)
+
+        block = _block(piece, counter, room, _between(sections, start, stop))
         ranges = list(block.ranges(overlap=overlap))
         if stop < len(text) and len(ranges) > 1:
             stop = start + ranges.pop()[0]  # it may go on behind the block
-        for begin, end, tokens in _fitting(piece, ranges, counter, splitting.max_tokens):
+        for begin, end, tokens in _fitting(piece, ranges, counter, room):
             if start + end > said:  # else it is but a repetition, of a chunk that was too long
-                yield Span(start + begin, start + end, tokens)
-                said = start + end
-        start = stop
+                began, said = start + begin, start + end
+                yield Span(began, said, tokens)
+        start = stop if began < stop else said
 
 
-def _block(text: str, counter: TokenCounter, capacity: int, sections: Sequence[int]) -> Block:
+def _between(sections: Sequence[int], start: int, stop: int) -> list[int]:
+    own = sections[bisect_right(sections, start) : bisect_left(sections, stop)]
+    return [section - start for section in own]
+
+
+def context_room(splitting: Splitting, counter: TokenCounter) -> int:
+    """How many tokens of a chunk its context may take: a help to the text, not the other way."""
+    return max(splitting.max_tokens - counter.special_tokens, 0) // _CONTEXT_SHARE
+
+
+def _block(
+    text: str, counter: TokenCounter, room: Callable[[int], int], sections: Sequence[int]
+) -> Block:
     starts, ends = counter.spans(text)
     most = _MAX_CHUNK_BYTES // (1 if text.isascii() else _MAX_BYTES_PER_CHAR)
     return Block(
@@ -79,25 +109,39 @@ def _block(text: str, counter: TokenCounter, capacity: int, sections: Sequence[i
         token_starts=starts,
         token_ends=ends,
         sections=sections,
-        max_tokens=capacity,
-        max_chars=min(capacity * _CHARS_PER_TOKEN, most),
+        room=room,
+        max_chars=min(room(0) * _CHARS_PER_TOKEN, most),
     )
 
 
 def _fitting(
-    text: str, ranges: Sequence[tuple[int, int]], counter: TokenCounter, limit: int
+    text: str,
+    ranges: Sequence[tuple[int, int]],
+    counter: TokenCounter,
+    room: Callable[[int], int],
 ) -> Iterator[tuple[int, int, int]]:
-    """The ranges with their tokens, those that are over ``limit`` split once more.
+    """The ranges with their tokens, those with more than there is room for split once more.
 
     A piece may have more tokens by itself than within its text: merges of tokens go over any cut,
     and to some tokenizers a very long word is one unknown token, but its halves are many.
     """
     counts = counter.counts([text[begin:end] for begin, end in ranges])
-    for (begin, end), tokens in zip(ranges, counts, strict=True):
-        if tokens <= limit or end - begin == 1:
+    done = 0
+    for (first, end), counted in zip(ranges, counts, strict=True):
+        begin, tokens = first, counted
+        if begin < done:  # what it repeats may begin before the last of the smaller pieces does
+            begin = end - len(text[done:end].lstrip())
+            [tokens] = counter.counts([text[begin:end]])
+        most = room(begin)
+        if tokens - counter.special_tokens <= most or end - begin == 1:
             yield begin, end, tokens
             continue
         piece = text[begin:end]
-        smaller = list(_block(piece, counter, limit - counter.special_tokens, ()).ranges(overlap=0))
-        for inner, stop, inner_tokens in _fitting(piece, smaller, counter, limit):
+
+        def same(_at: int, most: int = most) -> int:
+            return most
+
+        smaller = list(_block(piece, counter, same, ()).ranges(overlap=0))
+        for inner, stop, inner_tokens in _fitting(piece, smaller, counter, same):
             yield begin + inner, begin + stop, inner_tokens
+        done = end

@@ -34,6 +34,7 @@ async def begin(
     version: str,
     document_id: str,
     text_sha256: str,
+    chunk_count: int = 0,
 ) -> None:
     """Note a version that is about to be written; from now on its text is kept."""
     await _register_text(connection, text_sha256)
@@ -44,7 +45,7 @@ async def begin(
             collection_uid=collection.uid,
             document_id=document_id,
             text_sha256=text_sha256,
-            chunk_count=0,
+            chunk_count=chunk_count,
             state=ChunkSetState.PENDING,
             since=times.now(),
         )

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -21,13 +21,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from groundmesh.errors import Reason, Unavailable
 from groundmesh_retriever.catalog import tables
+from groundmesh_retriever.joining import Joining
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_Work = Callable[[AsyncConnection], Awaitable[object]]
 
 _READERS = 4
 _BUSY_TIMEOUT_S = 5.0
+_WORKS_A_TRANSACTION = 64
 _MIGRATION_LOCK = 0x67_6D_72_74  # any number that no other program takes; "gmrt"
 
 
@@ -43,6 +46,8 @@ class Database:
         self._asking = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reader = _make_reader(url, timeout_s)
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="catalog")
+        self._joins = self._engine.dialect.name == "sqlite"
+        self._joined = Joining[_Work, object](self._write_together, most=_WORKS_A_TRANSACTION)
 
     async def open(self) -> None:
         """Bring the schema up to date; safe when several replicas do so at once."""
@@ -51,6 +56,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._joined.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._reader is not None:
             self._reader.dispose()
@@ -76,6 +82,22 @@ class Database:
         """A transaction that sees one state of the catalog and changes nothing."""
         async with self._transaction(self._engine, self._timeout_s) as connection:
             yield connection
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do something in a transaction and give its result once that is committed.
+
+        SQLite has one writer at a time, and syncs the disk for each transaction: those who wait for
+        it go along in one, each in a savepoint, so that what one raises undoes nothing of others.
+        """
+        if not self._joins:
+            async with self.writing() as connection:
+                return await work(connection)
+        result = await self._joined.do(work)
+        return cast(T, result)
+
+    async def _write_together(self, works: Sequence[_Work]) -> list[object]:
+        async with self.writing() as connection:
+            return [await _in_savepoint(connection, work) for work in works]
 
     @asynccontextmanager
     async def writing(self, *, timeout_s: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -144,6 +166,18 @@ def _only_reads(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> Non
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only = ON")
     cursor.close()
+
+
+async def _in_savepoint(connection: AsyncConnection, work: _Work) -> object:
+    try:
+        async with connection.begin_nested():
+            return await work(connection)
+    except IntegrityError as error:
+        return error
+    except DBAPIError:
+        raise  # the transaction's, and so everybody's
+    except Exception as error:  # noqa: BLE001 - its caller's, who raises it
+        return error
 
 
 def _make_engine(url: str, timeout_s: float) -> AsyncEngine:

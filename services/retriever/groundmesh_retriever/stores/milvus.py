@@ -5,13 +5,13 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from pymilvus import MilvusClient
 
 from groundmesh.errors import Reason, Unavailable
+from groundmesh_retriever.joining import Joining
 from groundmesh_retriever.stores import milvus_schema as layout
 from groundmesh_retriever.stores.base import (
     Ask,
@@ -29,10 +29,12 @@ from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_exp
 from groundmesh_retriever.stores.milvus_settling import Settling
 
 T = TypeVar("T")
+_Rows = list[dict[str, Any]]
 
 _FULL_TEXT_SINCE = (2, 5)
 _INDEX_TIMEOUT_S = 30.0
-_ROWS_A_CALL = 256
+_ROWS_A_CALL = 128
+"""pymilvus packs them on the event loop, some 0.2 ms each."""
 _KEYS_A_CALL = 1_000
 _LOADS = 3
 """Seen right after a restart, with many searches at once: Milvus Lite loses the first load."""
@@ -49,7 +51,7 @@ class MilvusStore:
     def __init__(self, uri: str, *, token: str, timeout_s: float) -> None:
         self._milvus = MilvusConnection(uri, token=token, timeout_s=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
-        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._writing: WeakValueDictionary[str, Joining[_Rows, None]] = WeakValueDictionary()
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settling: Settling | None = None
 
@@ -73,20 +75,19 @@ class MilvusStore:
             self._settling.forget(index)
 
     async def upsert(self, index: str, writes: Sequence[ChunkWrite], vectors: Vectors) -> None:
-        """Write chunks in requests of a bounded size."""
+        """Write chunks in requests of a bounded size, which those of other callers join."""
+        writing = self._writing_to(index)
         for first in range(0, len(writes), _ROWS_A_CALL):
             some = writes[first : first + _ROWS_A_CALL]
             rows = [layout.row(write, vectors[first + i]) for i, write in enumerate(some)]
-            await self._write(index, partial(self._milvus.client.upsert, index, rows, **AT_ONCE))
-            if self._settling is not None:
-                self._settling.wrote(index, len(rows))
+            async with self._milvus.bounded(self._milvus.timeout_s):
+                await writing.do(rows, size=len(rows))
 
     async def delete(self, index: str, keys: Sequence[str]) -> None:
         """Delete by primary key, which needs no search and so misses nothing."""
         for some in _parts(keys):
-            await self._write(
-                index, partial(self._milvus.client.delete, index, ids=some, **AT_ONCE)
-            )
+            async with self._milvus.bounded(self._milvus.timeout_s), self._writing_to(index).lock:
+                await self._milvus.client.delete(index, ids=some, **AT_ONCE)
 
     async def get(
         self,
@@ -120,6 +121,8 @@ class MilvusStore:
 
     async def close(self) -> None:
         """Close the channel."""
+        for writing in list(self._writing.values()):
+            await writing.close()
         await self._milvus.client.close()
 
     async def _search(
@@ -190,12 +193,18 @@ class MilvusStore:
                 await self._milvus.client.load_collection(index, **AT_ONCE)
 
     async def _flush(self, index: str) -> None:
-        await self._write(index, partial(self._milvus.client.flush, index, **AT_ONCE))
+        async with self._milvus.bounded(self._milvus.timeout_s), self._writing_to(index).lock:
+            await self._milvus.client.flush(index, **AT_ONCE)
 
-    async def _write(self, index: str, call: Callable[[], Awaitable[T]]) -> T:
-        lock = self._writing.setdefault(index, asyncio.Lock())
-        async with self._milvus.bounded(self._milvus.timeout_s), lock:
-            return await call()
+    def _writing_to(self, index: str) -> Joining[_Rows, None]:
+        async def send(some: list[_Rows]) -> list[Exception | None]:
+            rows = [row for rows in some for row in rows]
+            await self._milvus.call(lambda: self._milvus.client.upsert(index, rows, **AT_ONCE))
+            if self._settling is not None:
+                self._settling.wrote(index, len(rows))
+            return [None] * len(some)
+
+        return self._writing.setdefault(index, Joining(send, most=_ROWS_A_CALL))
 
 
 def _create_collection(address: dict[str, Any], spec: IndexSpec) -> None:
