@@ -9,23 +9,28 @@ import asyncio
 import hashlib
 import json
 import secrets
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.errors import (
     Aborted,
+    DeadlineExceeded,
     InvalidArgument,
     Reason,
     ResourceExhausted,
+    Unavailable,
 )
 from groundmesh.names import DocumentName, document_id
 from groundmesh_retriever import analysis
 from groundmesh_retriever.catalog import chunk_sets, times
 from groundmesh_retriever.catalog import collections as collection_rows
 from groundmesh_retriever.catalog import documents as rows
+from groundmesh_retriever.catalog.chunk_sets import Attempt
 from groundmesh_retriever.catalog.documents import EVERYBODY, LiveDocument
 from groundmesh_retriever.draft_checks import cut
 from groundmesh_retriever.model import ChunkSpan, Collection, Document, DocumentDraft
@@ -84,6 +89,10 @@ class Upload:
         self._limit = limit
         self._received = bytearray()
         self._sealed: _Sealed | None = None
+        self._attempt: Attempt | None = None
+        """None while nothing is noted in the catalog, nor has to be."""
+        self._storing: asyncio.Future[None] | None = None
+        """The last write to a store."""
         self._chunk_count = 0
         self._last_start = 0
 
@@ -113,7 +122,9 @@ class Upload:
             if not await chunk_sets.reserve(connection, sealed.version, self._chunk_count):
                 raise self._overtaken()
         try:
-            await self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
+            await self._store(
+                self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
+            )
         except IndexMissing as error:
             raise lost_index(self._collection.name) from error
 
@@ -130,24 +141,38 @@ class Upload:
                 if old is None or sealed.old is None or old.version != sealed.old.version:
                     raise self._overtaken()
                 return Upserted(old.document, Outcome.UNCHANGED)
-            document = self._document(sealed, old)
+            moment = await collection_rows.touch(connection, self._collection.uid)
+            if moment is None:
+                raise no_collection(self._collection.name)
+            document = self._document(sealed, old, moment)
             if old is not None:
                 await chunk_sets.retire(connection, old.version)
-            if not await chunk_sets.make_live(connection, sealed.version):
+            if not await chunk_sets.make_live(connection, sealed.version, moment=moment):
                 raise self._overtaken()
             await rows.put(connection, self._collection, document)
-            await collection_rows.touch(connection, self._collection.uid)
         if old is None:
             return Upserted(document, Outcome.CREATED)
         self._sweeper.wake()
         return Upserted(document, Outcome.REPLACED)
 
     async def abandon(self) -> None:
-        """Leave what was written to the sweep."""
-        if self._sealed is not None and self._sealed.version is not None:
-            async with self._parts.database.writing() as connection:
-                await chunk_sets.retire(connection, self._sealed.version)
-            self._sweeper.wake()
+        """Leave what was written to the sweep.
+
+        A write of which a store did not say how it ended may be done by it any time later: that
+        version stays PENDING until it is so old that it is surely over.
+        """
+        if self._attempt is None or not await self._is_stored():
+            return
+        async with self._parts.database.writing() as connection:
+            await chunk_sets.give_up(connection, self._attempt, chunk_count=self._chunk_count)
+        self._sweeper.wake()
+
+    async def _is_stored(self) -> bool:
+        """Whether it is sure that the stores do nothing more for this document."""
+        if self._storing is None:
+            return True
+        await asyncio.wait([self._storing])  # each call of the store has an end in time
+        return not isinstance(self._storing.exception(), Unavailable | DeadlineExceeded)
 
     async def _seal(self) -> _Sealed:
         if self._sealed is None:
@@ -160,19 +185,22 @@ class Upload:
             version = None if same else secrets.token_hex(16)
             self._sealed = _Sealed(text, sha256, old, version)
             if version is not None:
-                await self._register(version, sha256, text)
+                of = self._collection
+                await self._register(
+                    Attempt(version, of.index.id, of.uid, self._id, text_sha256=sha256), text
+                )
         return self._sealed
 
-    async def _register(self, version: str, sha256: str, text: bytes) -> None:
+    async def _register(self, attempt: Attempt, text: bytes) -> None:
+        self._attempt = attempt
         async with self._parts.database.writing() as connection:
-            await chunk_sets.begin(
-                connection,
-                self._collection,
-                version=version,
-                document_id=self._id,
-                text_sha256=sha256,
-            )
-        await self._parts.texts.put(sha256, text)
+            await chunk_sets.begin(connection, attempt)
+        await self._store(self._parts.texts.put(attempt.text_sha256, text))
+
+    async def _store(self, work: Coroutine[Any, Any, None]) -> None:
+        """Write to a store; it goes on when the caller leaves, as the store's own part would."""
+        self._storing = asyncio.ensure_future(work)
+        await asyncio.shield(self._storing)
 
     async def _lock(self, connection: AsyncConnection) -> LiveDocument | None:
         """The version that is live now, with the collection kept as it is until the commit."""
@@ -223,8 +251,8 @@ class Upload:
             for key, chunk in zip(keys, chunks, strict=True)
         ]
 
-    def _document(self, sealed: _Sealed, old: LiveDocument | None) -> Document:
-        now = times.to_datetime(times.now())
+    def _document(self, sealed: _Sealed, old: LiveDocument | None, moment: int) -> Document:
+        now = times.to_datetime(moment)
         name = self._collection.name
         return Document(
             name=DocumentName(name.tenant, name.collection, self._id),
