@@ -1,5 +1,6 @@
 """``groundmesh ingest`` when the mesh is lost, and when files are; against a fake gateway."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from groundmesh.cli import resuming
 from groundmesh.testing import running
 from groundmesh.v1 import collection_pb2, document_pb2
 from tests.fakes.gateway import Memory, gateway_service
-from tests.mesh.cli import Cli
+from tests.mesh.cli import Cli, cli_process
+from tests.milvus_servers import free_port
+from tests.waiting import until
 
 DOCS = "tenants/default/collections/docs"
 FILES = 10
@@ -54,9 +57,9 @@ async def test_a_stream_that_is_lost_is_sent_again_without_what_is_done(
     assert result.code == 0
     assert (result.json["files"], result.json["indexed"], result.json["chunks"]) == (10, 10, 10)
     assert result.err.splitlines() == [
-        "lost; sending the 7 files that are left again in 0.01 s",
-        "lost; sending the 7 files that are left again in 0.02 s",
-        "lost; sending the 2 files that are left again in 0.01 s",
+        "lost; sending again in 0.01 s: 7 files left",
+        "lost; sending again in 0.02 s: 7 files left",
+        "lost; sending again in 0.01 s: 2 files left",
     ]
 
 
@@ -71,13 +74,21 @@ async def test_a_mesh_that_stays_lost_is_given_up_and_said_so(
     assert memory.breaks == [0]
 
 
-async def test_a_mesh_that_never_began_is_not_waited_for(
-    cli: Cli, notes: Path, memory: Memory
+async def test_a_gateway_that_dies_before_its_first_word_is_waited_for(
+    memory: Memory, tmp_path: Path
 ) -> None:
-    memory.breaks = [0, 0]
-    result = await cli("ingest", "notes", "-c", "docs")
-    assert result.code == 3
-    assert memory.breaks == [0]
+    (tmp_path / "a.txt").write_text("a")
+    memory.pause.clear()
+    port = free_port()
+    async with running(gateway_service(memory), port=port, drain_grace_s=0.1) as server:
+        process = await cli_process(server.address, tmp_path, "ingest", "a.txt", "-c", "docs")
+        await until(lambda: memory.open_calls == 1)
+    memory.pause.set()
+    async with running(gateway_service(memory), port=port), asyncio.timeout(30):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert b"; sending again in 0.5 s: 1 file left" in err
+    assert b"1 new" in out
 
 
 async def test_prune_deletes_what_is_gone_from_the_folders_that_are_named(

@@ -137,7 +137,7 @@ def _events(mesh: Client, order: Order, found: Found) -> AsyncGenerator[IngestEv
 
 
 def _tell_broken_off(error: MeshError, left: int, pause_s: float) -> None:
-    again = f"sending the {counted(left, 'file')} that are left again in {pause_s:g} s"
+    again = f"sending again in {pause_s:g} s: {counted(left, 'file')} left"
     sys.stderr.write(f"{printable(error.message)}; {again}\n")
 
 

@@ -1,4 +1,4 @@
-"""An ingestion that takes itself up again when the mesh is lost in the middle of it."""
+"""An ingestion that takes itself up again when the mesh, or a part of it, is lost."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,19 +20,18 @@ async def resumed(
 ) -> AsyncGenerator[IngestEvent, None]:
     """The events of an ingestion that outlives its streams.
 
-    A stream that broke off after it had begun is sent again, without what is done: what was in
-    already when it broke, unheard, comes as unchanged. The tries are counted from the last document
-    that was done; past them the error is raised.
+    A stream that broke off is sent again, without what is done: what was in already when it broke,
+    unheard, comes as unchanged. The tries are counted from the last document that was done; past
+    them the error is raised.
     """
     left = {upload.uri: upload for upload in uploads}
-    pauses, begun, chunks = iter(PAUSES_S), False, 0
+    pauses, chunks = iter(PAUSES_S), 0
     while True:
         chunks_before = chunks
         events = mesh.ingest(list(left.values()), collection=collection, create=False)
         try:
             async with aclosing(events):
                 async for event in events:
-                    begun = True
                     if isinstance(event, IngestProgress):
                         yield replace(event, chunks=chunks_before + event.chunks)
                         continue
@@ -42,7 +41,7 @@ async def resumed(
                         yield event
         except (Unavailable, DeadlineExceeded) as error:
             pause_s = next(pauses, None)
-            if pause_s is None or not begun:
+            if pause_s is None:
                 raise
             tell(error, len(left), pause_s)
             await asyncio.sleep(pause_s)
