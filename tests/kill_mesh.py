@@ -21,7 +21,7 @@ from groundmesh.lifetime import tied
 from groundmesh.v1 import mesh_pb2, mesh_pb2_grpc
 from groundmesh_retriever.core import Retriever
 from groundmesh_retriever.settings import RetrieverSettings
-from groundmesh_retriever.stores.milvus import MilvusStore
+from groundmesh_retriever.stores.milvus import _CHANNEL, MilvusStore
 from tests.milvus_servers import MilvusProcess, free_port
 
 UP_WITHIN_S = 120.0
@@ -214,7 +214,7 @@ class KillMesh:
         return sorted("".join(path.parts).removeprefix("texts") for path in files)
 
     def _rows(self) -> list[dict[str, Any]]:
-        client = MilvusClient(self.milvus.uri)
+        client = milvus_client(self.milvus.uri)
         fields = ["key", "document", "ordinal", "start_byte", "end_byte", "text"]
         try:
             rows: list[dict[str, Any]] = []
@@ -232,6 +232,11 @@ class KillMesh:
         finally:
             client.close()
         return rows
+
+
+def milvus_client(uri: str) -> MilvusClient:
+    """pymilvus itself; with its own keepalive Milvus Lite would hang up on it."""
+    return MilvusClient(uri, grpc_options=_CHANNEL, dedicated=True)
 
 
 async def _sweep_to_the_end(retriever: Retriever) -> None:

@@ -13,6 +13,7 @@ caught in its commit, a write is held there by taking the catalog's write lock.
 import logging
 import random
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -186,7 +187,7 @@ def check_cell(world: World, process: str, phase: str) -> None:
     done_before = 0 if phase == "parse" else random.Random(process + phase).randrange(10, 350)
     ingest = mesh.ingest(world.files, COLLECTION)
     try:
-        with reached(world, PHASES[phase], done_before):
+        with reached(world, PHASES[phase], ingest, done_before=done_before):
             at = (world.replaced(), world.look(UPSERTING), world.look(SWEEPING))
             mesh.kill(process)
         log.info("%s killed in %s: %d replaced, %d written, %d retired", process, phase, *at)
@@ -204,10 +205,13 @@ def check_cell(world: World, process: str, phase: str) -> None:
 
 
 @contextmanager
-def reached(world: World, phase: Phase, done_before: int) -> Iterator[None]:
+def reached(
+    world: World, phase: Phase, ingest: subprocess.Popen[str], *, done_before: int
+) -> Iterator[None]:
     """The phase, some time after so many documents have been replaced."""
     end = time.monotonic() + PHASE_WITHIN_S
     while world.replaced() < done_before or (held := phase(world)) is None:
+        assert ingest.poll() is None, f"not reached: {ingest.communicate()}"
         assert time.monotonic() < end, f"not reached: {world.replaced()} replaced"
         time.sleep(0.002)
     with held:

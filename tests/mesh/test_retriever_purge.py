@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from pymilvus import MilvusClient
 
 from groundmesh.channel import translated
 from groundmesh.errors import NotFound
 from groundmesh.names import document_id
 from groundmesh.v1 import document_pb2
 from groundmesh_retriever.upload_stream import UploadStream
+from tests.kill_mesh import milvus_client
 from tests.mesh.retriever_mesh import ADMIN, Doc, RetrieverClient, retriever_mesh, steps
 from tests.milvus_servers import MilvusProcess, milvus_lite
 
@@ -39,7 +39,7 @@ async def client(lite: MilvusProcess, tmp_path: Path) -> AsyncIterator[Retriever
 
 def in_milvus(lite: MilvusProcess, doc: Doc) -> list[str]:
     """Keys of its chunks, in any index, whatever the catalog says."""
-    client = MilvusClient(lite.uri)
+    client = milvus_client(lite.uri)
     try:
         return [
             row["key"]
