@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from pymilvus import MilvusClient
 
 from groundmesh.client import Client, IndexSettings
 from groundmesh.errors import Unavailable
@@ -21,8 +20,8 @@ from groundmesh.lifetime import tied
 from groundmesh.v1 import mesh_pb2, mesh_pb2_grpc
 from groundmesh_retriever.core import Retriever
 from groundmesh_retriever.settings import RetrieverSettings
-from groundmesh_retriever.stores.milvus import _CHANNEL, MilvusStore
-from tests.milvus_servers import MilvusProcess, free_port
+from groundmesh_retriever.stores.milvus import MilvusStore
+from tests.milvus_servers import MilvusProcess, free_port, milvus_client
 
 UP_WITHIN_S = 120.0
 INGEST_WITHIN_S = 300.0
@@ -232,11 +231,6 @@ class KillMesh:
         finally:
             client.close()
         return rows
-
-
-def milvus_client(uri: str) -> MilvusClient:
-    """pymilvus itself; with its own keepalive Milvus Lite would hang up on it."""
-    return MilvusClient(uri, grpc_options=_CHANNEL, dedicated=True)
 
 
 async def _sweep_to_the_end(retriever: Retriever) -> None:

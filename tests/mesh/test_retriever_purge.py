@@ -13,9 +13,8 @@ from groundmesh.errors import NotFound
 from groundmesh.names import document_id
 from groundmesh.v1 import document_pb2
 from groundmesh_retriever.upload_stream import UploadStream
-from tests.kill_mesh import milvus_client
 from tests.mesh.retriever_mesh import ADMIN, Doc, RetrieverClient, retriever_mesh, steps
-from tests.milvus_servers import MilvusProcess, milvus_lite
+from tests.milvus_servers import MilvusProcess, milvus_client, milvus_lite
 
 pytestmark = pytest.mark.e2e  # has a store of its own
 
