@@ -16,7 +16,8 @@ from pymilvus import MilvusClient
 from groundmesh.errors import Unavailable
 from groundmesh.lifetime import tied
 from groundmesh_retriever.stores.base import IndexSpec
-from groundmesh_retriever.stores.milvus import _CHANNEL, MilvusStore
+from groundmesh_retriever.stores.milvus import MilvusStore
+from groundmesh_retriever.stores.milvus_connection import _CHANNEL
 
 UP_WITHIN_S = 120.0
 
