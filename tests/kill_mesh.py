@@ -24,7 +24,7 @@ from groundmesh_retriever.stores.milvus import MilvusStore
 from tests.milvus_servers import MilvusProcess, free_port, milvus_client
 
 UP_WITHIN_S = 120.0
-INGEST_WITHIN_S = 300.0
+INGEST_WITHIN_S = 600.0
 SWEPT_WITHIN_S = 60.0
 FEW_TOKENS = IndexSettings(max_tokens=32, overlap_tokens=4)
 MOST_ROWS = 16_384
