@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pymilvus import MilvusClient
+
 from groundmesh.errors import Unavailable
 from groundmesh.lifetime import tied
 from groundmesh_retriever.stores.base import IndexSpec
 from groundmesh_retriever.stores.milvus import MilvusStore
+from groundmesh_retriever.stores.milvus_connection import _CHANNEL
 
 UP_WITHIN_S = 120.0
 
@@ -90,6 +93,11 @@ def real_milvus(folder: Path) -> Iterator[MilvusProcess]:
     command = (sys.executable, "-W", "ignore", str(script), str(folder / "data"), *ports)
     with _running(MilvusProcess(command, port, folder / "log", full_text=False)) as server:
         yield server
+
+
+def milvus_client(uri: str) -> MilvusClient:
+    """pymilvus itself; with its own keepalive Milvus Lite would hang up on it."""
+    return MilvusClient(uri, grpc_options=_CHANNEL, dedicated=True)
 
 
 def free_port() -> int:

@@ -7,7 +7,15 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import AlreadyExists, Cancelled, InvalidArgument, MeshError, NotFound, Reason
+from groundmesh.errors import (
+    AlreadyExists,
+    Cancelled,
+    InvalidArgument,
+    MeshError,
+    NotFound,
+    Reason,
+    Unavailable,
+)
 from groundmesh.names import document_id
 from groundmesh.server.app import Service
 from groundmesh.server.engine import EngineInfo
@@ -67,6 +75,8 @@ class Memory:
     """What Search raises, by its mode."""
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     """While cleared, Ask waits after its first delta, and Ingest before each document."""
+    breaks: list[int] = field(default_factory=list)
+    """After so many documents, one number a stream, Ingest is lost as if the gateway had died."""
 
     def __post_init__(self) -> None:
         self.pause.set()
@@ -158,10 +168,13 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
         if not begin.create_collection:
             self.memory.collection(begin.parent)
         progress = gateway_pb2.IngestProgress()
+        lost_after = self.memory.breaks.pop(0) if self.memory.breaks else None
         async for request in requests:
             await self.memory.pause.wait()
             match request.WhichOneof("step"):
                 case "document":
+                    if progress.documents_done == lost_after:
+                        raise Unavailable("lost")
                     head, content = request.document, b""
                 case "part":
                     content += request.part

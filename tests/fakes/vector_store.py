@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,6 +35,8 @@ class FakeVectorStore:
     indexes: dict[str, dict[str, Row]] = field(default_factory=dict)
     searches: int = 0
     after_upsert: list[Callable[[], None]] = field(default_factory=list)
+    after_search: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Done after the hits are known and before the caller has them."""
 
     async def capabilities(self) -> Capabilities:
         self._answer()
@@ -78,7 +80,7 @@ class FakeVectorStore:
             write.key: float(v @ vector / (np.linalg.norm(v) * np.linalg.norm(vector)))
             for write, v in self._visible(index, ask)
         }
-        return self._best(index, scores, ask)
+        return await self._best(index, scores, ask)
 
     async def search_sparse(self, index: str, terms: str, ask: Ask) -> list[Hit]:
         counts = {k: Counter((w.terms or "").split()) for k, (w, _) in self._rows(index).items()}
@@ -87,7 +89,7 @@ class FakeVectorStore:
             for term in terms.split():
                 if counts[write.key][term]:
                     scores[write.key] += _bm25(term, write.key, counts)
-        return self._best(index, scores, ask)
+        return await self._best(index, scores, ask)
 
     async def close(self) -> None:
         return None
@@ -112,13 +114,16 @@ class FakeVectorStore:
             and (scope.filter is None or matches(scope.filter, dict(write.metadata)))
         ]
 
-    def _best(self, index: str, scores: dict[str, float], ask: Ask) -> list[Hit]:
+    async def _best(self, index: str, scores: dict[str, float], ask: Ask) -> list[Hit]:
         self.searches += 1
         rows = self._rows(index)
         best = sorted(scores, key=lambda key: (-scores[key], key))[: ask.limit]
-        return [
+        hits = [
             Hit(key, scores[key], _stored(rows[key]) if ask.with_chunks else None) for key in best
         ]
+        for happens in self.after_search:
+            await happens()
+        return hits
 
 
 def matches(node: Filter, metadata: dict[str, Scalar]) -> bool:

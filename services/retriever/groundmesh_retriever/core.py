@@ -51,31 +51,31 @@ class Retriever:
         self._options = options
         self._engine = engine
         self._vectors = vectors
-        self._database = Database(options.catalog_url, timeout_s=options.catalog_timeout_s)
+        self.database = Database(options.catalog_url, timeout_s=options.catalog_timeout_s)
         texts = TextStore(options.artifact_url, timeout_s=options.store_timeout_s)
-        parts = Parts(self._database, vectors, texts)
-        self._sweeper = Sweeper(
+        parts = Parts(self.database, vectors, texts)
+        self.sweeper = Sweeper(
             parts,
             interval_s=options.sweep_interval_s,
             min_age_s=options.sweep_min_age_s,
         )
         self._sweeping: asyncio.Task[None] | None = None
         self._capabilities: Capabilities | None = None
-        self.collections = Collections(parts, self._sweeper)
-        self.documents = Documents(parts, self._sweeper)
-        self.uploads = Uploads(parts, self._sweeper, max_text_bytes=options.max_text_bytes)
+        self.collections = Collections(parts, self.sweeper)
+        self.documents = Documents(parts, self.sweeper)
+        self.uploads = Uploads(parts, self.sweeper, max_text_bytes=options.max_text_bytes)
         self.searches = Searches(parts)
 
     async def start(self) -> None:
         """Migrate the catalog, wait for the vector store to answer, and begin to sweep."""
         await asyncio.to_thread(self._options.folder.mkdir, parents=True, exist_ok=True)
-        await self._database.open()
+        await self.database.open()
         self._capabilities = await self._wait_for_store()
         log.info(
             "vector store answers",
             extra={"fields": {"version": self._capabilities.server_version}},
         )
-        self._sweeping = asyncio.create_task(self._sweeper.run(), name="retriever sweep")
+        self._sweeping = asyncio.create_task(self.sweeper.run(), name="retriever sweep")
 
     async def check(self) -> None:
         """Raise when the task that sweeps has died: the one thing that only a restart mends."""
@@ -91,11 +91,11 @@ class Retriever:
             with suppress(asyncio.CancelledError):
                 await self._sweeping
         await self._vectors.close()
-        await self._database.close()
+        await self.database.close()
 
     def describe(self) -> EngineInfo:
         """The store, its version, and what was swept so far."""
-        swept = self._sweeper.swept
+        swept = self.sweeper.swept
         return EngineInfo(
             engine=self._engine,
             engine_version=self._capabilities.server_version if self._capabilities else "",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from groundmesh.errors import InvalidArgument, Reason, Unavailable
+from groundmesh.errors import DataLoss, InvalidArgument, Reason, Unavailable
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName, DocumentName
 from groundmesh_retriever.catalog import chunk_sets
@@ -87,10 +87,12 @@ class Documents:
             live = await rows.find(
                 connection, collection, name.document, labels=labels_of(principal)
             )
+            if live is not None and purge:
+                await chunk_sets.retire_pending(connection, collection.uid, name.document)
             if live is not None:
+                await collection_rows.touch(connection, collection.uid)
                 await chunk_sets.retire(connection, live.version)
                 await rows.remove(connection, collection, name.document)
-                await collection_rows.touch(connection, collection.uid)
             left = await chunk_sets.retired(
                 connection, limit=1, document=(collection.uid, name.document)
             )
@@ -110,10 +112,19 @@ class Documents:
         if end < 0 or (end and end < start):
             raise InvalidArgument.of_field("end_byte", "must not be before start_byte")
         _, live = await self._find(principal, name)
-        total = live.document.text_bytes
+        try:
+            return await self._text(live.document, start, end)
+        except DataLoss:
+            _, now = await self._find(principal, name)
+            if now.document.text_sha256 == live.document.text_sha256:
+                raise
+            return await self._text(now.document, start, end)  # it was replaced, and swept
+
+    async def _text(self, document: Document, start: int, end: int) -> TextRange:
+        total = document.text_bytes
         start = min(start, total)
         end = min(end or total, total, start + MAX_TEXT_PART_BYTES)
-        data = await self._parts.texts.read(live.document.text_sha256, start, end)
+        data = await self._parts.texts.read(document.text_sha256, start, end)
         return TextRange(data, start, total)
 
     async def chunks(

@@ -73,3 +73,5 @@ class Search:
     query: Query
     scope: Scope
     result: Result
+    ghosts: set[str]
+    """Versions that earlier tries have found, and the catalog did not know."""

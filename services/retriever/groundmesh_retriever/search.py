@@ -7,20 +7,23 @@ from dataclasses import replace
 from groundmesh.errors import Aborted, FailedPrecondition, InvalidArgument, Reason
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName
+from groundmesh_retriever.catalog import collections as rows
 from groundmesh_retriever.catalog.documents import labels_of
 from groundmesh_retriever.fusion import RRF_K
 from groundmesh_retriever.known_collections import KnownCollections
 from groundmesh_retriever.model import Collection
 from groundmesh_retriever.parts import Parts, lost_index
 from groundmesh_retriever.query import Found, Mode, Query, Result, Search
-from groundmesh_retriever.search_run import IndexLost, Outdated, Ranked, SearchRun
-from groundmesh_retriever.stores.base import Scope
+from groundmesh_retriever.search_run import IndexLost, Ranked, SearchRun
+from groundmesh_retriever.sight import Outdated, TooEarly
+from groundmesh_retriever.stores.base import Freshness, Scope
 
 MAX_COLLECTIONS = 100
 """The most collections of one search."""
 _AT_ONCE = 8
 """How many collections of one search are asked at the same time."""
-_TRIES = 5
+_TRIES_BESIDE_WRITERS = 5
+"""How often a search that a replacement has overtaken is made again before it holds them up."""
 
 
 class Searches:
@@ -34,29 +37,46 @@ class Searches:
         self, principal: Principal, names: Sequence[CollectionName], query: Query
     ) -> Result:
         """The best chunks that the principal may read."""
-        scope = Scope(principal.tenant, labels_of(principal), query.filter)
-        for _ in range(_TRIES):
+        scope, ghosts = Scope(principal.tenant, labels_of(principal), query.filter), set[str]()
+        for _ in range(_TRIES_BESIDE_WRITERS):
             collections = await self._known.get(names)
             try:
-                return await self._attempt(collections, query, scope)
+                return await self._attempt(collections, query, scope, ghosts)
             except Outdated:
                 await self._known.renew(collections)
+            except TooEarly:
+                query = replace(query, freshness=Freshness.STRONG)
             except IndexLost as lost:
                 if not await self._known.renew(collections):
                     raise lost_index(lost.collection) from lost
             except (InvalidArgument, FailedPrecondition):
                 if not await self._known.renew(collections):
                     raise
-        raise Aborted("a collection changes faster than it can be searched; search again")
+        return await self._attempt_alone(names, query, scope, ghosts)
+
+    async def _attempt_alone(
+        self, names: Sequence[CollectionName], query: Query, scope: Scope, ghosts: set[str]
+    ) -> Result:
+        """Search while nothing can be committed in the collections."""
+        async with self._parts.database.writing() as connection:
+            for collection in sorted(await self._known.get(names), key=lambda each: each.uid):
+                await rows.lock(connection, collection.uid)
+            await self._known.renew(await self._known.get(names))
+            collections = await self._known.get(names)
+            query = replace(query, freshness=Freshness.STRONG)
+            try:
+                return await self._attempt(collections, query, scope, ghosts)
+            except Outdated as outdated:
+                raise Aborted("a collection was just deleted or swept; search again") from outdated
 
     async def _attempt(
-        self, collections: Sequence[Collection], query: Query, scope: Scope
+        self, collections: Sequence[Collection], query: Query, scope: Scope, ghosts: set[str]
     ) -> Result:
         """Search the collections as they are known; Outdated, if they are so no longer."""
         _check_one_model(collections)
         query.model.check(collections[0])
         result = Result(_mode(collections, query), query.freshness)
-        search = Search(query, scope, result)
+        search = Search(query, scope, result, ghosts)
         runs = [SearchRun(self._parts, each, search) for each in collections]
         if len(runs) == 1:
             ranked = [(runs[0], each) for each in await runs[0].rank(whole=True)]

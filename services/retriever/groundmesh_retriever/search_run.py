@@ -12,11 +12,12 @@ from groundmesh.errors import InvalidArgument, Reason
 from groundmesh.names import CollectionName
 from groundmesh_retriever import analysis
 from groundmesh_retriever.catalog import documents as rows
-from groundmesh_retriever.catalog.documents import LiveVersions
+from groundmesh_retriever.catalog.documents import LiveVersion
 from groundmesh_retriever.fusion import fuse
 from groundmesh_retriever.model import Collection, DocumentHead
 from groundmesh_retriever.parts import Parts, version_of
 from groundmesh_retriever.query import Found, Mode, Query, Result, Search
+from groundmesh_retriever.sight import Outdated, Sight
 from groundmesh_retriever.stores.base import (
     MAX_HITS,
     Ask,
@@ -31,10 +32,6 @@ FUSION_DEPTH = 100
 """How many hits of each kind are fused at least: a chunk ranked low by both can still be best."""
 _REFILL_FACTOR = 4
 _NO_KEY = "-"
-
-
-class Outdated(Exception):
-    """The collection, or a chunk that was just found in it, is no longer what it was."""
 
 
 class IndexLost(Exception):
@@ -67,8 +64,8 @@ class SearchRun:
         self._query, self._scope, self._result = search.query, search.scope, search.result
         self._terms = _terms(collection, search.query, search.result)
         self._vector = _vector(collection, search.query, search.result.mode)
-        self._live: dict[str, LiveVersions] = {}
-        self._checked: set[str] | None = None
+        self._sight = Sight(collection, search.query.freshness, search.ghosts)
+        self._live: dict[str, LiveVersion] = {}
 
     async def rank(self, *, whole: bool) -> list[Ranked]:
         """The best live chunks, as many as the query may have; asks again for what fell out.
@@ -157,19 +154,14 @@ class SearchRun:
         return []
 
     async def _check(self, hits: list[Hit]) -> None:
-        """Learn which versions are live, and that the collection is still the one we know."""
-        new = {version_of(hit.key) for hit in hits} - (self._checked or set())
-        if self._checked is not None and not new:
-            return
+        """Learn which versions count, whatever was known before."""
+        versions = {version_of(hit.key) for hit in hits}
         name = self._collection.name
         with self._result.catalog:
             now = await self._parts.database.read(
-                lambda connection: rows.live(connection, name, sorted(new))
+                lambda connection: rows.live(connection, name, sorted(versions))
             )
-        if now is None or now.index_id != self._collection.index.id:
-            raise Outdated
-        self._live |= dict.fromkeys(now.rows, now)
-        self._checked = new | (self._checked or set())
+        self._live = self._sight.of(versions, now)
 
     def _rank(self, dense: list[Hit], sparse: list[Hit]) -> list[Ranked]:
         """The best live chunks, by the mode's score and then by key, so that ties stay put."""
@@ -186,7 +178,7 @@ class SearchRun:
         return [
             Ranked(
                 key,
-                self._live[version := version_of(key)].head(version),
+                self._live[version_of(key)].head,
                 scores[key],
                 of_dense.get(key),
                 of_sparse.get(key),

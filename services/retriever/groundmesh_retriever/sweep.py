@@ -37,7 +37,7 @@ class Sweeper:
     def __init__(self, parts: Parts, *, interval_s: float, min_age_s: float) -> None:
         self._parts = parts
         self._interval_s = interval_s
-        self._min_age_s = min_age_s
+        self.min_age_s = min_age_s
         self._woken = asyncio.Event()
         self.swept = Swept()
 
@@ -63,7 +63,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Delete everything that is garbage at this moment."""
         async with self._parts.database.writing() as connection:
-            before = times.ago(self._min_age_s)
+            before = times.ago(self.min_age_s)
             await chunk_sets.retire_abandoned(connection, before=before)
             await collections.retire_abandoned_indexes(connection, before=before)
         await self._sweep_versions(None)
@@ -91,7 +91,7 @@ class Sweeper:
             log.info("the index %s is gone with its chunks", chunk_set.index_id)
         await self._delete_text(chunk_set.text_sha256)
         async with self._parts.database.writing() as connection:
-            await chunk_sets.forget(connection, chunk_set.version)
+            await chunk_sets.forget(connection, chunk_set)
         self.swept.versions += 1
 
     async def _sweep_indexes(self) -> None:

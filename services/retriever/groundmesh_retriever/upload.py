@@ -9,9 +9,11 @@ import asyncio
 import hashlib
 import json
 import secrets
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+from typing import Any
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,15 +21,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from groundmesh.chunk_context import context_of, in_context
 from groundmesh.errors import (
     Aborted,
+    DeadlineExceeded,
     InvalidArgument,
     Reason,
     ResourceExhausted,
+    Unavailable,
 )
 from groundmesh.names import DocumentName, document_id
 from groundmesh_retriever import analysis
 from groundmesh_retriever.catalog import chunk_sets, times
 from groundmesh_retriever.catalog import collections as collection_rows
 from groundmesh_retriever.catalog import documents as rows
+from groundmesh_retriever.catalog.chunk_sets import Attempt
 from groundmesh_retriever.catalog.documents import EVERYBODY, LiveDocument
 from groundmesh_retriever.draft_checks import cut
 from groundmesh_retriever.model import Chunk, ChunkSpan, Collection, Document, DocumentDraft
@@ -90,6 +95,10 @@ class Upload:
         self._limit = limit
         self._received = bytearray()
         self._sealed: _Sealed | None = None
+        self._attempt: Attempt | None = None
+        """None while nothing is noted in the catalog, nor has to be."""
+        self._storing: asyncio.Future[None] | None = None
+        """The last write to a store."""
         self._chunk_count = 0
         self._last_start = 0
 
@@ -118,7 +127,9 @@ class Upload:
         writes = await asyncio.to_thread(self._writes, sealed.text, sealed.version, spans, first)
         self._last_start = spans[-1].start_byte
         try:
-            await self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
+            await self._store(
+                self._parts.vectors.upsert(self._collection.index.id, writes, vectors)
+            )
         except IndexMissing as error:
             raise lost_index(self._collection.name) from error
 
@@ -135,13 +146,26 @@ class Upload:
         return upserted
 
     async def abandon(self) -> None:
-        """Leave what was written to the sweep."""
-        if self._sealed is not None and self._sealed.version is not None:
-            version = self._sealed.version
-            await self._parts.database.write(
-                lambda connection: chunk_sets.retire(connection, version)
-            )
-            self._sweeper.wake()
+        """Leave what was written to the sweep.
+
+        A write of which a store did not say how it ended may be done by it any time later: that
+        version stays PENDING until it is so old that it is surely over.
+        """
+        attempt = self._attempt
+        if attempt is None or not await self._is_stored():
+            return
+        count = self._chunk_count
+        await self._parts.database.write(
+            lambda connection: chunk_sets.give_up(connection, attempt, chunk_count=count)
+        )
+        self._sweeper.wake()
+
+    async def _is_stored(self) -> bool:
+        """Whether it is sure that the stores do nothing more for this document."""
+        if self._storing is None:
+            return True
+        await asyncio.wait([self._storing])  # each call of the store has an end in time
+        return not isinstance(self._storing.exception(), Unavailable | DeadlineExceeded)
 
     async def _committed(self, sealed: _Sealed, connection: AsyncConnection) -> Upserted:
         old = await self._lock(connection)
@@ -149,13 +173,15 @@ class Upload:
             if old is None or self._old is None or old.version != self._old.version:
                 raise self._overtaken()
             return Upserted(old.document, Outcome.UNCHANGED)
-        document = self._document(sealed, old)
+        moment = await collection_rows.touch(connection, self._collection.uid)
+        if moment is None:
+            raise no_collection(self._collection.name)
+        document = self._document(sealed, old, moment)
         if old is not None:
             await chunk_sets.retire(connection, old.version)
-        if not await chunk_sets.make_live(connection, sealed.version):
+        if not await chunk_sets.make_live(connection, sealed.version, moment=moment):
             raise self._overtaken()
         await rows.put(connection, self._collection, document)
-        await collection_rows.touch(connection, self._collection.uid)
         return Upserted(document, Outcome.CREATED if old is None else Outcome.REPLACED)
 
     async def _reserve(self, version: str) -> None:
@@ -174,22 +200,24 @@ class Upload:
             version = None if same else secrets.token_hex(16)
             self._sealed = _Sealed(text, sha256, version, reserved=self._chunk_count)
             if version is not None:
-                await self._register(version, sha256, text)
+                of = self._collection
+                await self._register(
+                    Attempt(version, of.index.id, of.uid, self._id, text_sha256=sha256), text
+                )
         return self._sealed
 
-    async def _register(self, version: str, sha256: str, text: bytes) -> None:
+    async def _register(self, attempt: Attempt, text: bytes) -> None:
+        self._attempt = attempt
         count = self._chunk_count
         await self._parts.database.write(
-            lambda connection: chunk_sets.begin(
-                connection,
-                self._collection,
-                version=version,
-                document_id=self._id,
-                text_sha256=sha256,
-                chunk_count=count,
-            )
+            lambda connection: chunk_sets.begin(connection, attempt, chunk_count=count)
         )
-        await self._parts.texts.put(sha256, text)
+        await self._store(self._parts.texts.put(attempt.text_sha256, text))
+
+    async def _store(self, work: Coroutine[Any, Any, None]) -> None:
+        """Write to a store; it goes on when the caller leaves, as the store's own part would."""
+        self._storing = asyncio.ensure_future(work)
+        await asyncio.shield(self._storing)
 
     async def _lock(self, connection: AsyncConnection) -> LiveDocument | None:
         """The version that is live now, with the collection kept as it is until the commit."""
@@ -243,8 +271,8 @@ class Upload:
             for key, chunk in zip(keys, chunks, strict=True)
         ]
 
-    def _document(self, sealed: _Sealed, old: LiveDocument | None) -> Document:
-        now = times.to_datetime(times.now())
+    def _document(self, sealed: _Sealed, old: LiveDocument | None, moment: int) -> Document:
+        now = times.to_datetime(moment)
         name = self._collection.name
         return Document(
             name=DocumentName(name.tenant, name.collection, self._id),

@@ -126,6 +126,8 @@ def up(
     epilog=examples(
         "groundmesh ingest handbook.pdf notes/ --collection docs",
         "groundmesh ingest ~/shared --collection docs --list",
+        "groundmesh ingest notes/ --collection docs --prune      # notes/ as it is now",
+        "groundmesh ingest salaries/ --collection docs --label hr",
     )
 )
 def ingest(
@@ -134,6 +136,20 @@ def ingest(
     collection: Collection,
     listed: Annotated[
         bool, typer.Option("--list", help="A row for each file: what became of it, and why.")
+    ] = False,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Only for readers that hold this label (or another that is given so, as the "
+            "option may be repeated); without, for everybody of the tenant.",
+        ),
+    ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="At the end, delete what is in from these folders and gone from them."
+        ),
     ] = False,
     server: Server = DEFAULT_ADDRESS,
     as_json: Json = False,
@@ -144,11 +160,14 @@ def ingest(
     Org, CSV, JSON Lines, plain text and source code are read. Folders are walked with all below
     them, hidden files left out. The collection is created if it is not there. Files that are in
     already are passed over; a changed one takes the place of its old version. One line names each
-    file that failed, and why; the exit code is 1 if any did.
+    file that failed, and why; the exit code is 1 if any did. When the mesh is lost in the
+    middle, what is left is sent again.
     """
+    from groundmesh.cli.ingest import Order
     from groundmesh.cli.ingest import ingest as run
 
-    finish(run(paths, server=server, collection=collection, listed=listed, as_json=as_json))
+    order = Order(paths, collection, labels=tuple(label or ()), prune=prune, listed=listed)
+    finish(run(order, server=server, as_json=as_json))
 
 
 @app.command(

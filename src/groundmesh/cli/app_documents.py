@@ -76,10 +76,20 @@ def delete(
     document: Reference,
     *,
     collection: Collection,
+    purge: Annotated[
+        bool,
+        typer.Option(
+            "--purge", help="Come back only when its text and chunks are gone from every store."
+        ),
+    ] = False,
     server: Server = DEFAULT_ADDRESS,
     yes: Yes = False,
 ) -> None:
-    """Delete a document."""
+    """Delete a document.
+
+    It can't be found any more from that moment on; its text and chunks are swept right after, or,
+    with --purge, before the command ends.
+    """
     from groundmesh.cli.documents import delete_document
 
-    finish(delete_document(document, server=server, collection=collection, yes=yes))
+    finish(delete_document(document, server=server, collection=collection, purge=purge, yes=yes))

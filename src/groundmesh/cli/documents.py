@@ -82,14 +82,17 @@ async def print_text(
     return Exit.DONE
 
 
-async def delete_document(document: str, *, server: str, collection: str | None, yes: bool) -> Exit:
-    """Delete a document, after asking."""
+async def delete_document(
+    document: str, *, server: str, collection: str | None, purge: bool, yes: bool
+) -> Exit:
+    """Delete a document, after asking; with ``purge`` from every store before coming back."""
     async with Client(server) as mesh:
         found = await mesh.documents.get(uri_of(document), collection=collection)
         if not yes:
             confirm(f"Delete {display_uri(found.uri)}?")
-        await mesh.documents.delete(found.name)
-    sys.stdout.write(f"deleted {display_uri(found.uri)}\n")
+        await mesh.documents.delete(found.name, purge=purge)
+    done = "deleted and purged" if purge else "deleted"
+    sys.stdout.write(f"{done} {display_uri(found.uri)}\n")
     return Exit.DONE
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +23,8 @@ from rich.progress import (
 from groundmesh.cli.output import console, counted, print_json, print_table, printable
 from groundmesh.cli.places import display_uri
 from groundmesh.cli.problems import Exit, Problem, problem_of
+from groundmesh.cli.pruning import prune
+from groundmesh.cli.resuming import resumed
 from groundmesh.cli.walking import Found, find_files
 from groundmesh.client import Client, DocumentIngested, IngestEvent, IngestProgress, Outcome, Upload
 from groundmesh.errors import AlreadyExists, DeadlineExceeded, MeshError, NotFound, Unavailable
@@ -48,6 +50,8 @@ class Tally:
     failures: list[DocumentIngested] = field(default_factory=list)
     documents: list[DocumentIngested] | None = None
     """All of them, where a list is wanted."""
+    pruned: list[str] = field(default_factory=list)
+    """URIs of documents that were deleted, because their files are gone."""
     chunks: int = 0
     """That were written, not those of unchanged files."""
     began: float = field(default_factory=time.monotonic)
@@ -72,11 +76,13 @@ class Tally:
         """Seconds since the beginning."""
         return time.monotonic() - self.began
 
-    def summary(self, collection: str, *, noun: str = "file") -> str:
+    def summary(self, collection: str, *, noun: str = "file", pruned: bool = False) -> str:
         """All of it in one line."""
         parts = [f"{self.outcomes[outcome]} {word}" for outcome, word in OUTCOME_WORDS]
         reasons = Counter(event.error.reason for event in self.failures if event.error)
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        if pruned:
+            parts.append(f"{len(self.pruned)} gone and deleted")
         return (
             f"{counted(self.done, noun)} in {self.elapsed_s:.1f} s: {', '.join(parts)}"
             f"{f' ({why})' if why else ''}; "
@@ -84,36 +90,67 @@ class Tally:
         )
 
 
-async def ingest(
-    paths: list[Path], *, server: str, collection: str, listed: bool, as_json: bool
-) -> Exit:
-    """Ingest files and folders; FAILED when any of the files did.
+@dataclass(frozen=True)
+class Order:
+    """What to put where, and how."""
 
-    ``listed``: with a row for each file.
-    """
-    found = find_files(paths)
+    paths: list[Path]
+    collection: str
+    labels: tuple[str, ...] = ()
+    """Who may read it; empty: everybody of the tenant."""
+    prune: bool = False
+    """Delete documents whose files are gone, too."""
+    listed: bool = False
+    """Say of each file what became of it."""
+
+
+async def ingest(order: Order, *, server: str, as_json: bool) -> Exit:
+    """Ingest files and folders; FAILED when any of the files did."""
+    found = find_files(order.paths)
     if not found.files:
-        raise Problem(f"no files to ingest in {', '.join(str(path) for path in paths)}")
+        raise Problem(f"no files to ingest in {', '.join(str(path) for path in order.paths)}")
     async with Client(server) as mesh:
-        await ensure_collection(mesh, collection)
+        await ensure_collection(mesh, order.collection)
         _tell_passed_over(found)
-        tally = Tally(documents=[] if listed else None)
-        events = mesh.ingest(map(Upload.of_file, found.files), collection=collection, create=False)
+        tally = Tally(documents=[] if order.listed else None)
         try:
-            await follow(events, tally, total=len(found.files))
+            await follow(_events(mesh, order, found), tally, total=len(found.files))
         except (Unavailable, DeadlineExceeded) as error:
             raise _cut_short(error, tally, found) from error
         except asyncio.CancelledError:  # Ctrl-C
             done = f"stopped after {tally.done} of {len(found.files)} files"
             sys.stderr.write(f"{done}; to go on, {AGAIN_HINT}\n")
             raise
+        if order.prune:
+            await _prune(mesh, order, found, tally)
     if as_json:
-        print_json(_tally_json(tally, collection))
+        print_json(_tally_json(tally, order))
     else:
         if tally.documents is not None:
             print_table(("outcome", "chunks #", "document", "reason"), _rows(tally.documents))
-        sys.stdout.write(tally.summary(collection) + "\n")
-    return Exit.FAILED if tally.failures else Exit.DONE
+        sys.stdout.write(tally.summary(order.collection, pruned=order.prune) + "\n")
+    return Exit.FAILED if tally.failures or found.unread else Exit.DONE
+
+
+def _events(mesh: Client, order: Order, found: Found) -> AsyncGenerator[IngestEvent, None]:
+    uploads = [replace(Upload.of_file(file), reader_labels=order.labels) for file in found.files]
+    return resumed(mesh, uploads, collection=order.collection, tell=_tell_broken_off)
+
+
+def _tell_broken_off(error: MeshError, left: int, pause_s: float) -> None:
+    again = f"sending again in {pause_s:g} s: {counted(left, 'file')} left"
+    sys.stderr.write(f"{printable(error.message)}; {again}\n")
+
+
+async def _prune(mesh: Client, order: Order, found: Found, tally: Tally) -> None:
+    if found.unread:
+        raise Problem(
+            "nothing was pruned: what is in a folder that can't be looked into may be there still",
+            hint="make the folders readable, or name only those that are",
+        )
+    async for uri in prune(mesh, found.folders, collection=order.collection):
+        tally.pruned.append(uri)
+        sys.stderr.write(f"gone: {display_uri(uri)}\n")
 
 
 async def ensure_collection(mesh: Client, collection: str) -> None:
@@ -180,6 +217,9 @@ def _tell_passed_over(found: Found) -> None:
         ends = ", ".join(f"{end} {number}" for end, number in found.passed_over.most_common(5))
         holds = "holds" if count == 1 else "hold"
         sys.stderr.write(f"passed over {counted(count, 'file')} that {holds} no text ({ends})\n")
+    for error in found.unread:
+        where = printable(str(error.filename))
+        sys.stderr.write(f"can't look into {where}: {error.strerror}\n")
 
 
 def _failure_line(event: DocumentIngested) -> str:
@@ -216,15 +256,16 @@ def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:
     )
 
 
-def _tally_json(tally: Tally, collection: str) -> dict[str, object]:
+def _tally_json(tally: Tally, order: Order) -> dict[str, object]:
     documents = tally.documents
     rows = None if documents is None else [_document_json(each) for each in documents]
     return {
-        "collection": collection,
+        "collection": order.collection,
         "files": tally.done,
         **{outcome.lower(): tally.outcomes[outcome] for outcome, _ in OUTCOME_WORDS},
         "chunks": tally.chunks,
         "elapsed_s": round(tally.elapsed_s, 3),
+        "pruned": tally.pruned,
         "failures": [{"uri": each.uri, **_error_json(each)} for each in tally.failures],
         **({} if rows is None else {"documents": rows}),
     }

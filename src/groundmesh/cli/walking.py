@@ -37,6 +37,10 @@ class Found:
 
     files: tuple[Path, ...]
     passed_over: Counter[str] = field(default_factory=Counter)
+    folders: tuple[Path, ...] = ()
+    """Those that were named."""
+    unread: tuple[OSError, ...] = ()
+    """Why some could not be looked into."""
 
 
 def find_files(paths: Sequence[Path]) -> Found:
@@ -49,22 +53,25 @@ def find_files(paths: Sequence[Path]) -> Found:
     """
     found: dict[Path, None] = {}
     passed_over: Counter[str] = Counter()
+    folders: list[Path] = []
+    unread: list[OSError] = []
     for path in paths:
         if not path.exists():
             raise Problem(f"{path}: there is no such file or folder", exit_code=Exit.USAGE)
         if not path.is_dir():
             found[path] = None
             continue
-        for file in _below(path):
+        folders.append(path)
+        for file in _below(path, unread):
             if _is_textless(file):
                 passed_over[file.suffix.lower() or file.name] += 1
             else:
                 found[file] = None
-    return Found(tuple(found), passed_over)
+    return Found(tuple(found), passed_over, tuple(folders), tuple(unread))
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
+def _below(folder: Path, unread: list[OSError]) -> Iterator[Path]:
+    for where, folders, files in os.walk(folder, onerror=unread.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
 

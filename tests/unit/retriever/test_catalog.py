@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from groundmesh.errors import Aborted, Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName, document_id
 from groundmesh_retriever.catalog import chunk_sets, collections, documents, tables, times
+from groundmesh_retriever.catalog.chunk_sets import Attempt
 from groundmesh_retriever.catalog.database import Database
 from groundmesh_retriever.catalog.documents import EVERYBODY, LiveVersions
 from groundmesh_retriever.model import (
@@ -84,20 +85,20 @@ def document(of: Collection, uri: str, labels: tuple[str, ...] = ()) -> Document
     return Document(name, draft, "a" * 64, 5, 3, now, now)
 
 
+def attempt(of: Collection, version: str, document: str) -> Attempt:
+    return Attempt(version, of.index.id, of.uid, document, text_sha256="a" * 64)
+
+
 async def committed(database: Database, of: Collection, made: Document) -> str:
     version = secrets.token_hex(16)
     async with database.writing() as connection:
-        await chunk_sets.begin(
-            connection,
-            of,
-            version=version,
-            document_id=made.name.document,
-            text_sha256=made.text_sha256,
-        )
+        await chunk_sets.begin(connection, attempt(of, version, made.name.document), chunk_count=0)
         old = await documents.find(connection, of, made.name.document, labels=None)
         if old is not None:
             await chunk_sets.retire(connection, old.version)
-        assert await chunk_sets.make_live(connection, version)
+        moment = await collections.touch(connection, of.uid)
+        assert moment is not None
+        assert await chunk_sets.make_live(connection, version, moment=moment)
         await documents.put(connection, of, made)
     return version
 
@@ -182,8 +183,9 @@ async def test_a_document_comes_back_as_it_was_put(database: Database) -> None:
         assert (live.document, live.version) == (made, version)
     known = await live_of(database, of, [version, "x"])
     assert known is not None
-    assert (known.index_id, list(known.rows)) == (of.index.id, [version])
-    assert known.head(version) == made.head
+    [(found, live_version)] = known.of.items()
+    assert live_version is not None
+    assert (found, live_version.version, live_version.head) == (version, version, made.head)
 
 
 async def live_of(database: Database, of: Collection, versions: list[str]) -> LiveVersions | None:
@@ -192,7 +194,7 @@ async def live_of(database: Database, of: Collection, versions: list[str]) -> Li
 
 async def test_live_versions_are_told_with_the_index_that_serves(database: Database) -> None:
     of = await added(database, collection())
-    assert await live_of(database, of, []) == LiveVersions(of.name, of.index.id, {})
+    assert await live_of(database, of, []) == LiveVersions(of.index.id, {})
     async with database.writing() as connection:
         await collections.remove(connection, of.uid)
     assert await live_of(database, of, ["x"]) is None
@@ -268,28 +270,63 @@ async def test_a_version_goes_from_pending_to_live_to_retired(database: Database
     second = await committed(database, of, document(of, "u"))
     known = await live_of(database, of, [first, second])
     assert known is not None
-    assert list(known.rows) == [second]
+    now = {version: live and live.version for version, live in known.of.items()}
+    assert now == {first: second, second: second}
     async with database.writing() as connection:
         [retired] = await chunk_sets.retired(connection, limit=10)
         assert retired.version == first
         assert not await chunk_sets.reserve(connection, second, 5)
-        assert not await chunk_sets.make_live(connection, first)
+        assert not await chunk_sets.make_live(connection, first, moment=1)
 
 
 async def test_what_a_sweep_has_claimed_can_t_be_committed(database: Database) -> None:
     of = await added(database, collection())
     async with database.writing() as connection:
-        await chunk_sets.begin(
-            connection, of, version="v", document_id="d" * 32, text_sha256="a" * 64
-        )
+        await chunk_sets.begin(connection, attempt(of, "v", "d" * 32), chunk_count=0)
         assert await chunk_sets.reserve(connection, "v", 5)
         await chunk_sets.retire_abandoned(connection, before=times.ago(60))
         assert await chunk_sets.reserve(connection, "v", 9)  # young: left alone
         await chunk_sets.retire_abandoned(connection, before=times.now() + 1)
         assert not await chunk_sets.reserve(connection, "v", 12)
-        assert not await chunk_sets.make_live(connection, "v")
+        assert not await chunk_sets.make_live(connection, "v", moment=1)
         [claimed] = await chunk_sets.retired(connection, limit=10)
         assert claimed.chunk_count == 9
+
+
+async def test_what_is_given_up_is_swept_again_unless_it_is_live(database: Database) -> None:
+    of = await added(database, collection())
+    live = await committed(database, of, document(of, "u"))
+    mine = attempt(of, "v", "d" * 32)
+    async with database.writing() as connection:
+        await chunk_sets.give_up(connection, mine, chunk_count=3)
+        [swept] = await chunk_sets.retired(connection, limit=10)
+        await chunk_sets.give_up(connection, mine, chunk_count=5)
+        await chunk_sets.forget(connection, swept)  # no: there may be more now
+        [again] = await chunk_sets.retired(connection, limit=10)
+        assert (again.version, again.chunk_count) == ("v", 5)
+        await chunk_sets.forget(connection, again)
+        assert await chunk_sets.retired(connection, limit=10) == []
+        await chunk_sets.give_up(connection, attempt(of, live, document_id("u")), chunk_count=3)
+        assert await chunk_sets.retired(connection, limit=10) == []
+
+
+async def test_each_change_of_a_collection_is_later_than_the_one_before(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = await added(database, collection())
+    moments = []
+    for clock in (5, 9_000_000_000_000_000, 9_000_000_000_000_000, 7):
+        monkeypatch.setattr(times, "now", lambda clock=clock: clock)
+        async with database.writing() as connection:
+            moments.append(await collections.touch(connection, of.uid))
+            found = await collections.find(connection, of.name)
+            assert found is not None
+            assert times.from_datetime(found.update_time) == moments[-1]
+    first = times.from_datetime(of.update_time) + 1
+    later = 9_000_000_000_000_000
+    assert moments == [first, later, later + 1, later + 2]
+    async with database.writing() as connection:
+        assert await collections.touch(connection, "gone") is None
 
 
 async def test_a_text_is_garbage_only_when_nothing_needs_it(database: Database) -> None:
@@ -304,9 +341,7 @@ async def test_a_text_is_garbage_only_when_nothing_needs_it(database: Database) 
             return listed
 
     async with database.writing() as connection:
-        await chunk_sets.begin(
-            connection, of, version="v", document_id="d" * 32, text_sha256=sha256
-        )
+        await chunk_sets.begin(connection, attempt(of, "v", "d" * 32), chunk_count=0)
     assert await garbage() == []
     async with database.writing() as connection:
         await chunk_sets.retire(connection, "v")

@@ -63,6 +63,21 @@ async def test_half_a_file_of_a_killed_writer_is_written_again(
     assert await store.read(SHA256, 0, len(TEXT)) == TEXT
 
 
+@pytest.mark.parametrize("ends", ["put", "delete"])
+async def test_what_a_writer_left_that_was_killed_goes_with_its_text(
+    store: TextStore, tmp_path: Path, ends: str
+) -> None:
+    await store.put(SHA256, TEXT)
+    path_of(tmp_path).unlink()
+    left = tmp_path / "partial" / f"{SHA256}.0123abcd"
+    left.write_bytes(TEXT[:100])
+    of_another = left.with_name(f"{'0' * 64}.0123abcd")
+    of_another.write_bytes(b"being written")
+    await (store.put(SHA256, TEXT) if ends == "put" else store.delete(SHA256))
+    assert not left.exists()
+    assert of_another.exists()
+
+
 @pytest.mark.parametrize("read_before", [False, True])
 async def test_a_text_that_was_changed_is_never_given(
     store: TextStore, tmp_path: Path, read_before: bool

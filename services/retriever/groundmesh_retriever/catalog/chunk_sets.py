@@ -1,7 +1,7 @@
 """Rows of chunk sets and of texts: which versions are being written, are live, or are garbage."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -9,12 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh_retriever.catalog import times
 from groundmesh_retriever.catalog.tables import ChunkSetState, chunk_sets, documents, texts
-from groundmesh_retriever.model import Collection
 
 _INSERT: Mapping[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt to write a document's chunks into an index."""
+
+    version: str
+    index_id: str
+    collection_uid: str
+    document_id: str
+    text_sha256: str
 
 
 @dataclass(frozen=True)
@@ -25,31 +35,14 @@ class RetiredChunkSet:
     index_id: str
     chunk_count: int
     text_sha256: str
+    since: int
 
 
-async def begin(
-    connection: AsyncConnection,
-    collection: Collection,
-    *,
-    version: str,
-    document_id: str,
-    text_sha256: str,
-    chunk_count: int = 0,
-) -> None:
+async def begin(connection: AsyncConnection, attempt: Attempt, *, chunk_count: int) -> None:
     """Note a version that is about to be written; from now on its text is kept."""
-    await _register_text(connection, text_sha256)
-    await connection.execute(
-        chunk_sets.insert().values(
-            version=version,
-            index_id=collection.index.id,
-            collection_uid=collection.uid,
-            document_id=document_id,
-            text_sha256=text_sha256,
-            chunk_count=chunk_count,
-            state=ChunkSetState.PENDING,
-            since=times.now(),
-        )
-    )
+    await _register_text(connection, attempt.text_sha256)
+    pending = _row(attempt, ChunkSetState.PENDING, chunk_count=chunk_count)
+    await connection.execute(chunk_sets.insert().values(pending))
 
 
 async def reserve(connection: AsyncConnection, version: str, chunk_count: int) -> bool:
@@ -62,12 +55,10 @@ async def reserve(connection: AsyncConnection, version: str, chunk_count: int) -
     return bool(result.rowcount)
 
 
-async def make_live(connection: AsyncConnection, version: str) -> bool:
+async def make_live(connection: AsyncConnection, version: str, *, moment: int) -> bool:
     """Make a pending version the live one; False when it is no longer ours."""
     result = await connection.execute(
-        chunk_sets.update()
-        .where(_pending(version))
-        .values(state=ChunkSetState.LIVE, since=times.now())
+        chunk_sets.update().where(_pending(version)).values(state=ChunkSetState.LIVE, since=moment)
     )
     return bool(result.rowcount)
 
@@ -77,6 +68,36 @@ async def retire(connection: AsyncConnection, version: str) -> None:
     await connection.execute(
         chunk_sets.update()
         .where(chunk_sets.c.version == version)
+        .values(state=ChunkSetState.RETIRED, since=times.now())
+    )
+
+
+async def give_up(connection: AsyncConnection, attempt: Attempt, *, chunk_count: int) -> None:
+    """Leave to the sweep what was written of a version, unless that is live.
+
+    Also when it was swept before: chunks may have come to the store after that.
+    """
+    row = _row(attempt, ChunkSetState.RETIRED, chunk_count=chunk_count)
+    insert = _INSERT[connection.dialect.name](chunk_sets).values(row)
+    again = ("state", "chunk_count", "since")
+    await connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["version"],
+            set_={name: insert.excluded[name] for name in again},
+            where=chunk_sets.c.state != ChunkSetState.LIVE,
+        )
+    )
+
+
+async def retire_pending(connection: AsyncConnection, uid: str, document_id: str) -> None:
+    """Leave to the sweep what is being written of a document; its writer can't commit any more."""
+    await connection.execute(
+        chunk_sets.update()
+        .where(
+            chunk_sets.c.collection_uid == uid,
+            chunk_sets.c.document_id == document_id,
+            chunk_sets.c.state == ChunkSetState.PENDING,
+        )
         .values(state=ChunkSetState.RETIRED, since=times.now())
     )
 
@@ -104,6 +125,7 @@ async def retired(
         chunk_sets.c.index_id,
         chunk_sets.c.chunk_count,
         chunk_sets.c.text_sha256,
+        chunk_sets.c.since,
     ).where(chunk_sets.c.state == ChunkSetState.RETIRED)
     if document is not None:
         statement = statement.where(
@@ -113,9 +135,16 @@ async def retired(
     return [RetiredChunkSet(*row) for row in rows]
 
 
-async def forget(connection: AsyncConnection, version: str) -> None:
-    """Remove the row of a version that the vector store no longer has."""
-    await connection.execute(chunk_sets.delete().where(chunk_sets.c.version == version))
+async def forget(connection: AsyncConnection, swept: RetiredChunkSet) -> None:
+    """Remove the row of a version that the vector store no longer has.
+
+    Not when it was given up since then: its last chunks may have come after the deletion.
+    """
+    await connection.execute(
+        chunk_sets.delete().where(
+            chunk_sets.c.version == swept.version, chunk_sets.c.since == swept.since
+        )
+    )
 
 
 async def unreferenced_texts(connection: AsyncConnection, *, limit: int) -> Sequence[str]:
@@ -144,6 +173,10 @@ async def _register_text(connection: AsyncConnection, sha256: str) -> None:
     await connection.execute(
         insert.on_conflict_do_update(index_elements=["sha256"], set_={"sha256": sha256})
     )
+
+
+def _row(attempt: Attempt, state: ChunkSetState, *, chunk_count: int) -> dict[str, str | int]:
+    return {**asdict(attempt), "chunk_count": chunk_count, "state": state, "since": times.now()}
 
 
 def _pending(version: str) -> sa.ColumnElement[bool]:

@@ -106,18 +106,26 @@ async def add(connection: AsyncConnection, collection: Collection) -> None:
 
 async def describe(connection: AsyncConnection, name: CollectionName, description: str) -> None:
     """Change a collection's description."""
-    await connection.execute(
-        collections.update()
-        .where(_named(name))
-        .values(description=description, update_time=times.now())
-    )
+    change = collections.update().where(_named(name)).values(description=description)
+    uid = (await connection.execute(change.returning(collections.c.uid))).scalar()
+    if uid is not None:
+        await touch(connection, uid)
 
 
-async def touch(connection: AsyncConnection, uid: str) -> None:
-    """Note that something in a collection changed."""
-    await connection.execute(
-        collections.update().where(collections.c.uid == uid).values(update_time=times.now())
+async def touch(connection: AsyncConnection, uid: str) -> int | None:
+    """The moment of a change to a collection; None when it is gone.
+
+    Each is later than the one before, whatever the clocks of the replicas say, and until the
+    transaction ends the collection does not change otherwise: who reads a collection knows by its
+    update time which changes it has seen.
+    """
+    later = sa.case(
+        (collections.c.update_time < times.now(), times.now()),
+        else_=collections.c.update_time + 1,
     )
+    changed = collections.update().where(collections.c.uid == uid).values(update_time=later)
+    moment = (await connection.execute(changed.returning(collections.c.update_time))).scalar()
+    return None if moment is None else int(moment)
 
 
 async def remove(connection: AsyncConnection, uid: str) -> None:

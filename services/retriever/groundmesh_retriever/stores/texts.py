@@ -6,6 +6,7 @@ import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ _VERIFIED_KEPT = 4_096
 
 class TextStore:
     """Extracted texts under ``{url}/texts/ab/cdef…``; the same text is kept once.
+
+    While one is written it lies under ``{url}/partial``.
 
     Every method runs in a thread, since fsspec blocks.
     """
@@ -72,12 +75,18 @@ class TextStore:
         if "file" not in _protocols(filesystem):
             filesystem.pipe_file(path, data)  # object stores show an object only when it is whole
             return
-        partial = f"{path}.{secrets.token_hex(4)}.partial"
+        partial = f"{self._partials()}/{sha256}.{secrets.token_hex(4)}"
+        filesystem.makedirs(self._partials(), exist_ok=True)
         with filesystem.open(partial, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        filesystem.mv(partial, path)
+        try:
+            filesystem.mv(partial, path)
+        except FileNotFoundError:
+            if not filesystem.exists(path):  # else another writer has finished, and tidied up
+                raise
+        self._remove_partials(sha256)
 
     def _read(self, sha256: str, start: int, end: int) -> bytes:
         filesystem, path = self._filesystem()[0], self._path(sha256)
@@ -92,10 +101,21 @@ class TextStore:
         return bytes(data)
 
     def _delete(self, sha256: str) -> None:
-        try:
-            self._filesystem()[0].rm_file(self._path(sha256))
-        except FileNotFoundError:
-            return
+        filesystem, path = self._filesystem()[0], self._path(sha256)
+        with suppress(FileNotFoundError):
+            filesystem.rm_file(path)
+        self._remove_partials(sha256)
+
+    def _partials(self) -> str:
+        return f"{self._filesystem()[1]}/partial"
+
+    def _remove_partials(self, sha256: str) -> None:
+        """What writers of the same text that were killed have left."""
+        filesystem = self._filesystem()[0]
+        with suppress(FileNotFoundError):
+            for path in filesystem.ls(self._partials(), detail=False):
+                if path.rpartition("/")[2].startswith(sha256):
+                    filesystem.rm_file(path)
 
     def _is_verified(self, sha256: str, state: str) -> bool:
         with self._lock:
