@@ -133,7 +133,9 @@ async def test_what_is_asked_of_retrieval_reaches_the_mesh(cli: Cli, memory: Mem
         assert request.retrieval.merge_neighbors
     await cli("search", "notice", "-c", "docs")
     assert memory.requests[-1].retrieval == gateway_pb2.RetrievalOptions()
-    wrong = await cli("search", "notice", "-c", "docs", "--dense-weight", "0.25")
+    wrong = await cli(
+        "search", "notice", "-c", "docs", "--fusion", "ranks", "--dense-weight", "0.25"
+    )
     assert wrong.code == 2
     assert "goes with --fusion weights" in wrong.err
 

@@ -87,11 +87,11 @@ async def test_search_modes_say_what_ran(client: RetrieverClient) -> None:
     assert len(stopped.chunks) == 5
 
 
-async def test_hybrid_scores_are_sums_of_reciprocal_ranks(client: RetrieverClient) -> None:
+async def test_hybrid_scores_are_the_mean_of_both_scaled_scores(client: RetrieverClient) -> None:
     await client.upsert(CATS, DOGS)
     hits = (await client.search(DOGS.lines[0], mode=SEARCH_MODE_HYBRID)).chunks
     assert hits[0].chunk.text == DOGS.lines[0]
-    assert hits[0].score == pytest.approx(2 / 61)
+    assert hits[0].score == pytest.approx(1.0)  # the best of both rankings
 
 
 async def test_the_constant_of_ranks_and_the_weights_of_scores(client: RetrieverClient) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from groundmesh_retriever.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
+_STOP_S = 5.0
 _START_PAUSE_S = 0.5
 
 
@@ -88,8 +88,7 @@ class Retriever:
         """End the sweep and close the connections."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeping
+            await asyncio.wait([self._sweeping], timeout=_STOP_S)
         await self._vectors.close()
         await self.database.close()
 

@@ -5,7 +5,7 @@ from enum import Enum
 
 from groundmesh_retriever.clock import Clock
 from groundmesh_retriever.filters import Filter
-from groundmesh_retriever.fusion import ByRanks, Fusion
+from groundmesh_retriever.fusion import EVEN, Fusion
 from groundmesh_retriever.model import Chunk, DocumentHead, Splitting
 from groundmesh_retriever.parts import ModelRef
 from groundmesh_retriever.stores.base import Freshness, Scope, Vectors
@@ -33,7 +33,7 @@ class Query:
     """0: any number."""
     filter: Filter | None = None
     freshness: Freshness = Freshness.SESSION
-    fusion: Fusion = field(default_factory=ByRanks)
+    fusion: Fusion = EVEN
     with_vectors: bool = False
 
 

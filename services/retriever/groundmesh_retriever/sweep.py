@@ -8,6 +8,7 @@ writing is safe as long as it goes on writing.
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from groundmesh.errors import MeshError
@@ -55,10 +56,10 @@ class Sweeper:
             except MeshError as error:
                 log.warning("sweep put off: %s", error.message)
                 pause_s = min(pause_s, _RETRY_S)
-            try:
-                await asyncio.wait_for(self._woken.wait(), pause_s)
-            except TimeoutError:
-                continue
+            # Not wait_for: that of Python 3.11 forgets a cancellation that comes with the waking.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._woken.wait()
 
     async def sweep(self) -> None:
         """Delete everything that is garbage at this moment."""

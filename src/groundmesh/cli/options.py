@@ -79,7 +79,7 @@ class FusionName(StrEnum):
 
 Fusion = Annotated[
     FusionName | None,
-    typer.Option("--fusion", help="Fuse a hybrid search by ranks or by scores. [default: ranks]"),
+    typer.Option("--fusion", help="Fuse a hybrid search by ranks or by scores. [default: weights]"),
 ]
 DenseWeight = Annotated[
     float | None,
@@ -87,7 +87,7 @@ DenseWeight = Annotated[
         "--dense-weight",
         min=0.0,
         max=1.0,
-        help="With --fusion weights: what meaning weighs against words. [default: 0.5]",
+        help="What meaning weighs against words in a hybrid search. [default: 0.5]",
     ),
 ]
 Rerank = Annotated[

@@ -53,8 +53,10 @@ def ranking_text(mode: SearchMode, passages: Iterable[Passage]) -> str:
 
 
 def _fusion(fusion: FusionName | None, dense_weight: float | None) -> Fusion | None:
-    if fusion is FusionName.WEIGHTS:
-        return WeightedFusion(_EVEN if dense_weight is None else dense_weight)
-    if dense_weight is not None:
-        raise typer.BadParameter("goes with --fusion weights", param_hint="--dense-weight")
-    return None if fusion is None else RankFusion()
+    if fusion is FusionName.RANKS:
+        if dense_weight is not None:
+            raise typer.BadParameter("goes with --fusion weights", param_hint="--dense-weight")
+        return RankFusion()
+    if fusion is None and dense_weight is None:
+        return None
+    return WeightedFusion(_EVEN if dense_weight is None else dense_weight)

@@ -230,7 +230,7 @@ class RetrievalOptions(_message.Message):
 
     @_builtins.property
     def fusion(self) -> _retriever_pb2.Fusion:
-        """How the rankings of HYBRID become one; absent: by ranks."""
+        """How the rankings of HYBRID become one; absent: by scores, each weighing a half."""
 
     @_builtins.property
     def diversity(self) -> Global___Diversity:

@@ -572,7 +572,7 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def fusion(self) -> Global___Fusion:
-        """How the rankings of HYBRID become one; absent: by ranks."""
+        """How the rankings of HYBRID become one; absent: by scores, each weighing a half."""
 
     def __init__(
         self,

@@ -135,7 +135,7 @@ async def test_ranks_of_a_fusion_don_t_count_the_dead(
     forget_deletes(store, monkeypatch)
     await write(retriever, "it", ["cat one", "cat two"], 0.0)
     await write(retriever, "it", ["cat three"], 0.0)
-    result = await search(retriever, mode=Mode.HYBRID, text="cats")
+    result = await search(retriever, mode=Mode.HYBRID, text="cats", fusion=ByRanks())
     assert [found.score for found in result.found] == [pytest.approx(2 / 61)]
 
 

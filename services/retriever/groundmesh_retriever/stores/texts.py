@@ -49,7 +49,8 @@ class TextStore:
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.wait_for(asyncio.to_thread(work), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.to_thread(work)
         except (OSError, TimeoutError) as error:
             raise Unavailable(
                 f"the artifact store does not answer: {type(error).__name__}",

@@ -11,7 +11,7 @@ from groundmesh.server.checks import in_range, known_enum, max_bytes, require_na
 from groundmesh.v1 import common_pb2, retriever_pb2
 from groundmesh_retriever import filters
 from groundmesh_retriever.filters import AllOf, AnyOf, Comparison, Filter, NoneOf, Operator
-from groundmesh_retriever.fusion import RRF_K, ByRanks, ByScores, Fusion
+from groundmesh_retriever.fusion import EVEN, RRF_K, ByRanks, ByScores, Fusion
 from groundmesh_retriever.parts import ModelRef
 from groundmesh_retriever.query import Found, Mode, Query, Result
 from groundmesh_retriever.search import MAX_COLLECTIONS
@@ -116,6 +116,8 @@ def _to_fusion(sent: retriever_pb2.Fusion) -> Fusion:
         if not (math.isfinite(weight) and 0 <= weight <= 1):
             raise InvalidArgument.of_field("fusion.weights.dense_weight", "must be 0 to 1")
         return ByScores(weight)
+    if sent.WhichOneof("kind") is None:
+        return EVEN
     constant = sent.ranks.constant
     in_range(constant, field="fusion.ranks.constant", low=0, high=_MAX_RRF_CONSTANT)
     return ByRanks(constant or RRF_K)
