@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from groundmesh.errors import AlreadyExists, InvalidArgument, MeshError, Reason
 from groundmesh.names import CollectionName
 from groundmesh_retriever import analysis
-from groundmesh_retriever.catalog import chunk_sets, times
+from groundmesh_retriever.catalog import chunk_sets, reindexes, times
 from groundmesh_retriever.catalog import collections as rows
 from groundmesh_retriever.model import (
     Collection,
@@ -42,7 +42,7 @@ class Collections:
     ) -> CollectionView:
         """Create an empty collection; AlreadyExists when the name is taken."""
         check_description(description)
-        _check_config(config)
+        check_config(config, at="collection.index")
         async with self._parts.database.reading() as connection:
             if await rows.find(connection, name) is not None:
                 raise _exists(name)
@@ -51,11 +51,12 @@ class Collections:
         async with self._parts.database.writing() as connection:
             await rows.add_pending_index(connection, collection.uid, collection.index)
         try:
-            await self._parts.vectors.create_index(_spec(collection.index))
+            await self._parts.vectors.create_index(index_spec(collection.index))
             async with self._parts.database.writing() as connection:
                 await rows.add(connection, collection)
         except (IntegrityError, MeshError) as error:
-            await self._give_up(collection.index)
+            await self._parts.give_up_index(collection.index)
+            self._sweeper.wake()
             if isinstance(error, IntegrityError):
                 raise _exists(name) from error
             raise
@@ -64,10 +65,7 @@ class Collections:
     async def get(self, name: CollectionName) -> CollectionView:
         """One collection, or NotFound."""
         async with self._parts.database.reading() as connection:
-            found = await rows.view(connection, name)
-        if found is None:
-            raise no_collection(name)
-        return found
+            return await self._parts.view(connection, name)
 
     async def page(
         self, tenant: str, *, page_size: int, page_token: str
@@ -78,6 +76,7 @@ class Collections:
         after = tokens.read(page_token, listing=listing)
         async with self._parts.database.reading() as connection:
             found = await rows.views(connection, tenant, after=after, limit=page_size + 1)
+            found = await reindexes.beside(connection, found)
         if len(found) <= page_size:
             return found, ""
         page = found[:page_size]
@@ -88,10 +87,7 @@ class Collections:
         check_description(description)
         async with self._parts.database.writing() as connection:
             await rows.describe(connection, name, description)
-            found = await rows.view(connection, name)
-        if found is None:
-            raise no_collection(name)
-        return found
+            return await self._parts.view(connection, name)
 
     async def delete(self, name: CollectionName) -> None:
         """Delete a collection with all that is in it; the stores are emptied right after."""
@@ -104,15 +100,9 @@ class Collections:
         self._sweeper.wake()
 
     async def _new(self, name: CollectionName, description: str, config: IndexConfig) -> Collection:
-        capabilities = await self._parts.vectors.capabilities()
         now = times.to_datetime(times.now())
-        index = Index(f"gm_{secrets.token_hex(12)}", 1, config, capabilities.full_text)
+        index = await self._parts.new_index(config, version=1)
         return Collection(secrets.token_hex(16), name, description, index, now, now)
-
-    async def _give_up(self, index: Index) -> None:
-        async with self._parts.database.writing() as connection:
-            await rows.retire_index(connection, index.id)
-        self._sweeper.wake()
 
 
 def complete(config: IndexConfig, *, overlap_given: bool) -> IndexConfig:
@@ -132,18 +122,16 @@ def check_description(description: str) -> None:
     _at_most(description, "collection.description", MAX_DESCRIPTION_BYTES)
 
 
-def _check_config(config: IndexConfig) -> None:
-    _check_embedding(config.embedding)
-    _check_splitting(config.splitting, config.embedding)
+def check_config(config: IndexConfig, *, at: str) -> None:
+    """InvalidArgument for settings that no index can have; ``at`` is their field."""
+    _check_embedding(config.embedding, f"{at}.embedding")
+    _check_splitting(config.splitting, config.embedding, f"{at}.splitting")
     if not analysis.is_language(config.language):
         known = ", ".join((*analysis.LANGUAGES, analysis.UNDETERMINED))
-        raise InvalidArgument.of_field(
-            "collection.index.analysis.language", f"must be one of {known}"
-        )
+        raise InvalidArgument.of_field(f"{at}.analysis.language", f"must be one of {known}")
 
 
-def _check_embedding(embedding: EmbeddingModel) -> None:
-    at = "collection.index.embedding"
+def _check_embedding(embedding: EmbeddingModel, at: str) -> None:
     for part in ("model", "revision"):
         if not getattr(embedding, part):
             raise InvalidArgument.of_field(f"{at}.{part}", "must be set")
@@ -157,8 +145,7 @@ def _check_embedding(embedding: EmbeddingModel) -> None:
         raise InvalidArgument.of_field(f"{at}.max_input_tokens", f"must be 1 to {_MAX_TOKENS}")
 
 
-def _check_splitting(splitting: Splitting, embedding: EmbeddingModel) -> None:
-    at = "collection.index.splitting"
+def _check_splitting(splitting: Splitting, embedding: EmbeddingModel, at: str) -> None:
     if not 1 <= splitting.max_tokens <= embedding.max_input_tokens:
         raise InvalidArgument.of_field(
             f"{at}.max_tokens", f"must be 1 to {embedding.max_input_tokens}, what the model reads"
@@ -176,7 +163,8 @@ def _at_most(text: str, field: str, limit: int) -> None:
         raise InvalidArgument.of_field(field, f"at most {limit} bytes")
 
 
-def _spec(index: Index) -> IndexSpec:
+def index_spec(index: Index) -> IndexSpec:
+    """The same to a vector store."""
     return IndexSpec(index.id, index.config.embedding.dimension, full_text=index.full_text)
 
 

@@ -11,10 +11,12 @@ from groundmesh_retriever.catalog.database import Database
 from groundmesh_retriever.collections import Collections
 from groundmesh_retriever.documents import Documents
 from groundmesh_retriever.parts import Parts
+from groundmesh_retriever.reindexing import Reindexes
 from groundmesh_retriever.search import Searches
 from groundmesh_retriever.stores.base import Capabilities, VectorStore
 from groundmesh_retriever.stores.texts import TextStore
 from groundmesh_retriever.sweep import Sweeper
+from groundmesh_retriever.unbuilt import Unbuilt
 from groundmesh_retriever.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class RetrieverOptions:
     max_text_bytes: int = 64 << 20
     sweep_interval_s: float = 300.0
     sweep_min_age_s: float = 900.0
+    replaced_index_s: float = 120.0
 
 
 class Retriever:
@@ -58,12 +61,15 @@ class Retriever:
             parts,
             interval_s=options.sweep_interval_s,
             min_age_s=options.sweep_min_age_s,
+            replaced_index_s=options.replaced_index_s,
         )
         self._sweeping: asyncio.Task[None] | None = None
         self._capabilities: Capabilities | None = None
         self.collections = Collections(parts, self.sweeper)
         self.documents = Documents(parts, self.sweeper)
         self.uploads = Uploads(parts, self.sweeper, max_text_bytes=options.max_text_bytes)
+        self.reindexes = Reindexes(parts, self.sweeper)
+        self.unbuilt = Unbuilt(parts)
         self.searches = Searches(parts)
 
     async def start(self) -> None:

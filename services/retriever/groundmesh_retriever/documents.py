@@ -91,7 +91,7 @@ class Documents:
                 await chunk_sets.retire_pending(connection, collection.uid, name.document)
             if live is not None:
                 await collection_rows.touch(connection, collection.uid)
-                await chunk_sets.retire(connection, live.version)
+                await chunk_sets.retire_document(connection, collection.uid, name.document)
                 await rows.remove(connection, collection, name.document)
             left = await chunk_sets.retired(
                 connection, limit=1, document=(collection.uid, name.document)

@@ -1,5 +1,6 @@
 """What a document must be like to be written: its description, its access, its chunks."""
 
+import hashlib
 import json
 import re
 
@@ -43,6 +44,19 @@ def check_text(text: str, field: str, limit: int) -> None:
         raise InvalidArgument.of_field(field, f"at most {limit} bytes")
     if "\0" in text:
         raise InvalidArgument.of_field(field, "must not hold the character NUL")
+
+
+def text_sha256_of(text: bytes) -> str:
+    """The SHA-256 of a document's text; InvalidArgument for one that is empty or no UTF-8."""
+    try:
+        blank = not text.decode().strip()
+    except UnicodeDecodeError as error:
+        raise InvalidArgument.of_field("text_part", f"is no UTF-8: {error.reason}") from None
+    if blank:
+        raise InvalidArgument.of_field(
+            "text_part", "the text is empty", reason=Reason.DOCUMENT_EMPTY
+        )
+    return hashlib.sha256(text).hexdigest()
 
 
 def check_may_give(principal: Principal, labels: tuple[str, ...]) -> None:

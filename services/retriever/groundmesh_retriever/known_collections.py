@@ -2,7 +2,7 @@
 
 What is known may be old: another replica may have deleted the collection, or swapped its index.
 So nobody may act on it alone: a search checks it with the answer of the catalog that it needs in
-any case (``documents.live``), and any error that what is old could have caused renews it first.
+any case (``live_versions``), and any error that what is old could have caused renews it first.
 """
 
 from collections.abc import Sequence

@@ -77,15 +77,40 @@ class Collection:
     index: Index
     create_time: datetime
     update_time: datetime
+    swap_time: datetime | None = None
+    """When its index took the place of another; None for a first one."""
+
+
+@dataclass(frozen=True)
+class Reindex:
+    """A reindex under way."""
+
+    id: str
+    index: Index
+    """The shadow index."""
+    begin_time: datetime
+
+
+@dataclass(frozen=True)
+class ReindexView:
+    """A reindex under way with how far it is."""
+
+    reindex: Reindex
+    document_count: int
+    """Documents that are in its index."""
+    missing_count: int
+    """Documents that are not."""
 
 
 @dataclass(frozen=True)
 class CollectionView:
-    """A collection with the counts that are shown beside it."""
+    """A collection with what is shown beside it."""
 
     collection: Collection
     document_count: int
     chunk_count: int
+    reindex: ReindexView | None = None
+    """The one under way."""
 
 
 @dataclass(frozen=True)
@@ -160,3 +185,19 @@ class Chunk:
 
     span: ChunkSpan
     text: str
+
+
+class Outcome(StrEnum):
+    """What a write did."""
+
+    CREATED = "CREATED"
+    REPLACED = "REPLACED"
+    UNCHANGED = "UNCHANGED"
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """A committed document, and what the write did."""
+
+    document: Document
+    outcome: Outcome

@@ -11,8 +11,8 @@ import numpy as np
 from groundmesh.errors import InvalidArgument, Reason
 from groundmesh.names import CollectionName
 from groundmesh_retriever import analysis
-from groundmesh_retriever.catalog import documents as rows
-from groundmesh_retriever.catalog.documents import LiveVersion
+from groundmesh_retriever.catalog import live_versions
+from groundmesh_retriever.catalog.live_versions import LiveVersion
 from groundmesh_retriever.fusion import fuse
 from groundmesh_retriever.model import Collection, DocumentHead
 from groundmesh_retriever.parts import Parts, version_of
@@ -159,7 +159,7 @@ class SearchRun:
         name = self._collection.name
         with self._result.catalog:
             now = await self._parts.database.read(
-                lambda connection: rows.live(connection, name, sorted(versions))
+                lambda connection: live_versions.find(connection, name, sorted(versions))
             )
         self._live = self._sight.of(versions, now)
 

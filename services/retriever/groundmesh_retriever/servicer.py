@@ -5,9 +5,9 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import InvalidArgument, MeshError, Unimplemented
+from groundmesh.errors import MeshError
 from groundmesh.identity import current_principal
-from groundmesh.names import CollectionName, DocumentName, TenantName
+from groundmesh.names import CollectionName, DocumentName
 from groundmesh.server.app import Service
 from groundmesh.server.checks import require_name
 from groundmesh.v1 import (
@@ -20,10 +20,10 @@ from groundmesh.v1 import (
 )
 from groundmesh_retriever.core import Retriever
 from groundmesh_retriever.draft_checks import MAX_URI_BYTES, check_text
+from groundmesh_retriever.servicer_collections import CollectionServicer
 from groundmesh_retriever.upload_stream import UploadStream, read_on
-from groundmesh_retriever.wire.collections import from_view, new_name, to_config
 from groundmesh_retriever.wire.common import page_size
-from groundmesh_retriever.wire.documents import from_chunk, from_document
+from groundmesh_retriever.wire.documents import from_chunk, from_document, from_unbuilt
 from groundmesh_retriever.wire.search import from_result, to_names, to_query
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -51,78 +51,15 @@ def retriever_service(retriever: Retriever) -> Service:
         register=register,
         grpc_services=(COLLECTIONS, DOCUMENTS, RETRIEVER),
         # A listing may wait for a search: people wait for that one.
-        bulk_methods=frozenset({f"/{DOCUMENTS}/ListDocuments", f"/{DOCUMENTS}/ListChunks"}),
+        bulk_methods=frozenset(
+            {
+                f"/{DOCUMENTS}/ListDocuments",
+                f"/{DOCUMENTS}/ListChunks",
+                f"/{RETRIEVER}/ListUnbuiltDocuments",
+                f"/{RETRIEVER}/ReadUnbuiltDocument",
+            }
+        ),
     )
-
-
-class CollectionServicer(collection_pb2_grpc.CollectionServiceServicer):
-    """See ``collection.proto``."""
-
-    def __init__(self, retriever: Retriever) -> None:
-        self._collections = retriever.collections
-
-    async def CreateCollection(  # noqa: N802 - the contract's name, here and below
-        self, request: collection_pb2.CreateCollectionRequest, _context: Context
-    ) -> collection_pb2.CreateCollectionResponse:
-        """Create an empty collection."""
-        name = new_name(request)
-        config = to_config(request.collection.index)
-        view = await self._collections.create(name, request.collection.description, config)
-        return collection_pb2.CreateCollectionResponse(collection=from_view(view))
-
-    async def GetCollection(  # noqa: N802
-        self, request: collection_pb2.GetCollectionRequest, _context: Context
-    ) -> collection_pb2.GetCollectionResponse:
-        """Give one collection."""
-        view = await self._collections.get(require_name(request.name, CollectionName, field="name"))
-        return collection_pb2.GetCollectionResponse(collection=from_view(view))
-
-    async def ListCollections(  # noqa: N802
-        self, request: collection_pb2.ListCollectionsRequest, _context: Context
-    ) -> collection_pb2.ListCollectionsResponse:
-        """List a tenant's collections."""
-        parent = require_name(request.parent, TenantName, field="parent")
-        views, token = await self._collections.page(
-            parent.tenant, page_size=page_size(request.page_size), page_token=request.page_token
-        )
-        return collection_pb2.ListCollectionsResponse(
-            collections=map(from_view, views), next_page_token=token
-        )
-
-    async def UpdateCollection(  # noqa: N802
-        self, request: collection_pb2.UpdateCollectionRequest, _context: Context
-    ) -> collection_pb2.UpdateCollectionResponse:
-        """Change a description."""
-        name = require_name(request.collection.name, CollectionName, field="collection.name")
-        if list(request.update_mask.paths) not in ([], ["description"]):
-            raise InvalidArgument.of_field("update_mask", "only description can be changed")
-        view = await self._collections.describe(name, request.collection.description)
-        return collection_pb2.UpdateCollectionResponse(collection=from_view(view))
-
-    async def DeleteCollection(  # noqa: N802
-        self, request: collection_pb2.DeleteCollectionRequest, _context: Context
-    ) -> collection_pb2.DeleteCollectionResponse:
-        """Delete a collection with all that is in it."""
-        await self._collections.delete(require_name(request.name, CollectionName, field="name"))
-        return collection_pb2.DeleteCollectionResponse()
-
-    async def BeginReindex(  # noqa: N802
-        self, request: collection_pb2.BeginReindexRequest, _context: Context
-    ) -> collection_pb2.BeginReindexResponse:
-        """Not built yet."""
-        raise _no_reindex(request.name)
-
-    async def CommitReindex(  # noqa: N802
-        self, request: collection_pb2.CommitReindexRequest, _context: Context
-    ) -> collection_pb2.CommitReindexResponse:
-        """Not built yet."""
-        raise _no_reindex(request.name)
-
-    async def AbandonReindex(  # noqa: N802
-        self, request: collection_pb2.AbandonReindexRequest, _context: Context
-    ) -> collection_pb2.AbandonReindexResponse:
-        """Not built yet."""
-        raise _no_reindex(request.name)
 
 
 class DocumentServicer(document_pb2_grpc.DocumentServiceServicer):
@@ -199,6 +136,7 @@ class RetrieverServicer(retriever_pb2_grpc.RetrieverServiceServicer):
 
     def __init__(self, retriever: Retriever) -> None:
         self._uploads = retriever.uploads
+        self._unbuilt = retriever.unbuilt
         self._searches = retriever.searches
 
     async def UpsertDocuments(  # noqa: N802
@@ -227,7 +165,25 @@ class RetrieverServicer(retriever_pb2_grpc.RetrieverServiceServicer):
         names, query = to_names(request), to_query(request)
         return from_result(await self._searches.search(current_principal(), names, query))
 
+    async def ListUnbuiltDocuments(  # noqa: N802
+        self, request: retriever_pb2.ListUnbuiltDocumentsRequest, _context: Context
+    ) -> retriever_pb2.ListUnbuiltDocumentsResponse:
+        """List what a shadow index lacks."""
+        documents, token = await self._unbuilt.page(
+            current_principal(),
+            require_name(request.parent, CollectionName, field="parent"),
+            request.reindex_id,
+            page_size=page_size(request.page_size),
+            page_token=request.page_token,
+        )
+        return retriever_pb2.ListUnbuiltDocumentsResponse(
+            documents=map(from_document, documents), next_page_token=token
+        )
 
-def _no_reindex(name: str) -> Unimplemented:
-    require_name(name, CollectionName, field="name")
-    return Unimplemented("reindexing is in the contract, but not in this version")
+    async def ReadUnbuiltDocument(  # noqa: N802
+        self, request: retriever_pb2.ReadUnbuiltDocumentRequest, _context: Context
+    ) -> AsyncIterator[retriever_pb2.ReadUnbuiltDocumentResponse]:
+        """Give a document to be split anew."""
+        name = require_name(request.name, DocumentName, field="name")
+        for part in from_unbuilt(await self._unbuilt.read(current_principal(), name)):
+            yield part

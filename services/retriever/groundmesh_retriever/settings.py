@@ -15,6 +15,7 @@ LEAST = {
     "max_text_bytes": 1.0,
     "sweep_interval_s": 1.0,
     "sweep_min_age_s": 60.0,
+    "replaced_index_s": 0.0,
 }
 
 
@@ -50,6 +51,8 @@ class RetrieverSettings(ServerSettings):
     """Pause between two sweeps of what nothing refers to."""
     sweep_min_age_s: float = 900.0
     """A write that made no progress for this long was left behind, and is swept."""
+    replaced_index_s: float = 120.0
+    """How long an index that a reindex replaced is kept for searches under way on it."""
 
     def __post_init__(self) -> None:
         """ValueError, in words for who set it, for values that can't work."""
@@ -73,4 +76,5 @@ class RetrieverSettings(ServerSettings):
             max_text_bytes=self.max_text_bytes,
             sweep_interval_s=self.sweep_interval_s,
             sweep_min_age_s=self.sweep_min_age_s,
+            replaced_index_s=self.replaced_index_s,
         )

@@ -10,7 +10,7 @@ it was overtaken, and is made again.
 from collections.abc import Set as AbstractSet
 
 from groundmesh_retriever.catalog import times
-from groundmesh_retriever.catalog.documents import LiveVersion, LiveVersions
+from groundmesh_retriever.catalog.live_versions import LiveVersion, LiveVersions
 from groundmesh_retriever.model import Collection
 from groundmesh_retriever.stores.base import Freshness
 
@@ -36,6 +36,7 @@ class Sight:
         """
         self._index_id = collection.index.id
         self._moment = times.from_datetime(collection.update_time)
+        self._swap_time = collection.swap_time
         self._freshness = freshness
         self._ghosts = ghosts
 
@@ -55,6 +56,9 @@ class Sight:
         if self._freshness is not Freshness.STRONG:
             oldest = times.ago(_VISIBLE_AFTER_S)
             if any(live[version].since > oldest for version in live.keys() - hit):
+                raise TooEarly
+            # All of an index that has just taken the place of another may be that young.
+            if self._swap_time and times.from_datetime(self._swap_time) > oldest:
                 raise TooEarly
         return {version: each for version, each in live.items() if version in hit}
 

@@ -35,10 +35,14 @@ class Swept:
 class Sweeper:
     """Deletes garbage when woken, and every ``interval_s`` in any case."""
 
-    def __init__(self, parts: Parts, *, interval_s: float, min_age_s: float) -> None:
+    def __init__(
+        self, parts: Parts, *, interval_s: float, min_age_s: float, replaced_index_s: float
+    ) -> None:
+        """``replaced_index_s`` is how long calls may still be under way on a replaced index."""
         self._parts = parts
         self._interval_s = interval_s
         self.min_age_s = min_age_s
+        self._replaced_index_s = replaced_index_s
         self._woken = asyncio.Event()
         self.swept = Swept()
 
@@ -67,6 +71,8 @@ class Sweeper:
             before = times.ago(self.min_age_s)
             await chunk_sets.retire_abandoned(connection, before=before)
             await collections.retire_abandoned_indexes(connection, before=before)
+            since = times.ago(self._replaced_index_s)
+            await collections.retire_replaced_indexes(connection, before=since)
         await self._sweep_versions(None)
         await self._sweep_indexes()
         await self._sweep_texts()

@@ -27,15 +27,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from groundmesh.v1 import embedder_pb2 as groundmesh_dot_v1_dot_embedder__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egroundmesh/v1/collection.proto\x12\rgroundmesh.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cgroundmesh/v1/embedder.proto\"\xba\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12)\n\x05index\x18\x03 \x01(\x0b\x32\x1a.groundmesh.v1.IndexConfig\x12\x15\n\rindex_version\x18\x04 \x01(\x05\x12\x16\n\x0e\x64ocument_count\x18\x05 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07reindex\x18\t \x01(\x0b\x32\x16.groundmesh.v1.ReindexH\x00\x88\x01\x01\x42\n\n\x08_reindex\"\xa3\x01\n\x0bIndexConfig\x12\x30\n\tembedding\x18\x01 \x01(\x0b\x32\x1d.groundmesh.v1.EmbeddingModel\x12\x31\n\tsplitting\x18\x02 \x01(\x0b\x32\x1e.groundmesh.v1.SplittingConfig\x12/\n\x08\x61nalysis\x18\x03 \x01(\x0b\x32\x1d.groundmesh.v1.AnalysisConfig\"e\n\x0fSplittingConfig\x12\x12\n\nmax_tokens\x18\x01 \x01(\x05\x12\x1b\n\x0eoverlap_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06method\x18\x03 \x01(\tB\x11\n\x0f_overlap_tokens\"\"\n\x0e\x41nalysisConfig\x12\x10\n\x08language\x18\x01 \x01(\t\"\xbc\x01\n\x07Reindex\x12\x12\n\nreindex_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.groundmesh.v1.ReindexState\x12)\n\x05index\x18\x03 \x01(\x0b\x32\x1a.groundmesh.v1.IndexConfig\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12.\n\nbegin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x17\x43reateCollectionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x15\n\rcollection_id\x18\x02 \x01(\t\x12-\n\ncollection\x18\x03 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"O\n\x16ListCollectionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.groundmesh.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x17UpdateCollectionRequest\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"\'\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"b\n\x13\x42\x65ginReindexRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05index\x18\x02 \x01(\x0b\x32\x1a.groundmesh.v1.IndexConfig\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"?\n\x14\x42\x65ginReindexResponse\x12\'\n\x07reindex\x18\x01 \x01(\x0b\x32\x16.groundmesh.v1.Reindex\"8\n\x14\x43ommitReindexRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nreindex_id\x18\x02 \x01(\t\"F\n\x15\x43ommitReindexResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"9\n\x15\x41\x62\x61ndonReindexRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nreindex_id\x18\x02 \x01(\t\"G\n\x16\x41\x62\x61ndonReindexResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection*b\n\x0cReindexState\x12\x1d\n\x19REINDEX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REINDEX_STATE_BUILDING\x10\x01\x12\x17\n\x13REINDEX_STATE_BUILT\x10\x02\x32\x94\x06\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.groundmesh.v1.CreateCollectionRequest\x1a\'.groundmesh.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.groundmesh.v1.GetCollectionRequest\x1a$.groundmesh.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.groundmesh.v1.ListCollectionsRequest\x1a&.groundmesh.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.groundmesh.v1.UpdateCollectionRequest\x1a\'.groundmesh.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.groundmesh.v1.DeleteCollectionRequest\x1a\'.groundmesh.v1.DeleteCollectionResponse\x12W\n\x0c\x42\x65ginReindex\x12\".groundmesh.v1.BeginReindexRequest\x1a#.groundmesh.v1.BeginReindexResponse\x12Z\n\rCommitReindex\x12#.groundmesh.v1.CommitReindexRequest\x1a$.groundmesh.v1.CommitReindexResponse\x12]\n\x0e\x41\x62\x61ndonReindex\x12$.groundmesh.v1.AbandonReindexRequest\x1a%.groundmesh.v1.AbandonReindexResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egroundmesh/v1/collection.proto\x12\rgroundmesh.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cgroundmesh/v1/embedder.proto\"\xba\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12)\n\x05index\x18\x03 \x01(\x0b\x32\x1a.groundmesh.v1.IndexConfig\x12\x15\n\rindex_version\x18\x04 \x01(\x05\x12\x16\n\x0e\x64ocument_count\x18\x05 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07reindex\x18\t \x01(\x0b\x32\x16.groundmesh.v1.ReindexH\x00\x88\x01\x01\x42\n\n\x08_reindex\"\xa3\x01\n\x0bIndexConfig\x12\x30\n\tembedding\x18\x01 \x01(\x0b\x32\x1d.groundmesh.v1.EmbeddingModel\x12\x31\n\tsplitting\x18\x02 \x01(\x0b\x32\x1e.groundmesh.v1.SplittingConfig\x12/\n\x08\x61nalysis\x18\x03 \x01(\x0b\x32\x1d.groundmesh.v1.AnalysisConfig\"e\n\x0fSplittingConfig\x12\x12\n\nmax_tokens\x18\x01 \x01(\x05\x12\x1b\n\x0eoverlap_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06method\x18\x03 \x01(\tB\x11\n\x0f_overlap_tokens\"\"\n\x0e\x41nalysisConfig\x12\x10\n\x08language\x18\x01 \x01(\t\"\xd3\x01\n\x07Reindex\x12\x12\n\nreindex_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.groundmesh.v1.ReindexState\x12)\n\x05index\x18\x03 \x01(\x0b\x32\x1a.groundmesh.v1.IndexConfig\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12.\n\nbegin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rindex_version\x18\x06 \x01(\x05\"o\n\x17\x43reateCollectionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x15\n\rcollection_id\x18\x02 \x01(\t\x12-\n\ncollection\x18\x03 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"O\n\x16ListCollectionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.groundmesh.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x17UpdateCollectionRequest\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"\'\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"b\n\x13\x42\x65ginReindexRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05index\x18\x02 \x01(\x0b\x32\x1a.groundmesh.v1.IndexConfig\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"?\n\x14\x42\x65ginReindexResponse\x12\'\n\x07reindex\x18\x01 \x01(\x0b\x32\x16.groundmesh.v1.Reindex\"8\n\x14\x43ommitReindexRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nreindex_id\x18\x02 \x01(\t\"F\n\x15\x43ommitReindexResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection\"9\n\x15\x41\x62\x61ndonReindexRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nreindex_id\x18\x02 \x01(\t\"G\n\x16\x41\x62\x61ndonReindexResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.Collection*b\n\x0cReindexState\x12\x1d\n\x19REINDEX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REINDEX_STATE_BUILDING\x10\x01\x12\x17\n\x13REINDEX_STATE_BUILT\x10\x02\x32\x94\x06\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.groundmesh.v1.CreateCollectionRequest\x1a\'.groundmesh.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.groundmesh.v1.GetCollectionRequest\x1a$.groundmesh.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.groundmesh.v1.ListCollectionsRequest\x1a&.groundmesh.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.groundmesh.v1.UpdateCollectionRequest\x1a\'.groundmesh.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.groundmesh.v1.DeleteCollectionRequest\x1a\'.groundmesh.v1.DeleteCollectionResponse\x12W\n\x0c\x42\x65ginReindex\x12\".groundmesh.v1.BeginReindexRequest\x1a#.groundmesh.v1.BeginReindexResponse\x12Z\n\rCommitReindex\x12#.groundmesh.v1.CommitReindexRequest\x1a$.groundmesh.v1.CommitReindexResponse\x12]\n\x0e\x41\x62\x61ndonReindex\x12$.groundmesh.v1.AbandonReindexRequest\x1a%.groundmesh.v1.AbandonReindexResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundmesh.v1.collection_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REINDEXSTATE']._serialized_start=2132
-  _globals['_REINDEXSTATE']._serialized_end=2230
+  _globals['_REINDEXSTATE']._serialized_start=2155
+  _globals['_REINDEXSTATE']._serialized_end=2253
   _globals['_COLLECTION']._serialized_start=147
   _globals['_COLLECTION']._serialized_end=461
   _globals['_INDEXCONFIG']._serialized_start=464
@@ -45,39 +45,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYSISCONFIG']._serialized_start=732
   _globals['_ANALYSISCONFIG']._serialized_end=766
   _globals['_REINDEX']._serialized_start=769
-  _globals['_REINDEX']._serialized_end=957
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=959
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=1070
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=1072
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=1145
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=1147
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=1183
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=1185
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=1255
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1257
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1336
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1338
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1436
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=1438
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1559
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1561
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1634
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1636
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1675
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1677
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1703
-  _globals['_BEGINREINDEXREQUEST']._serialized_start=1705
-  _globals['_BEGINREINDEXREQUEST']._serialized_end=1803
-  _globals['_BEGINREINDEXRESPONSE']._serialized_start=1805
-  _globals['_BEGINREINDEXRESPONSE']._serialized_end=1868
-  _globals['_COMMITREINDEXREQUEST']._serialized_start=1870
-  _globals['_COMMITREINDEXREQUEST']._serialized_end=1926
-  _globals['_COMMITREINDEXRESPONSE']._serialized_start=1928
-  _globals['_COMMITREINDEXRESPONSE']._serialized_end=1998
-  _globals['_ABANDONREINDEXREQUEST']._serialized_start=2000
-  _globals['_ABANDONREINDEXREQUEST']._serialized_end=2057
-  _globals['_ABANDONREINDEXRESPONSE']._serialized_start=2059
-  _globals['_ABANDONREINDEXRESPONSE']._serialized_end=2130
-  _globals['_COLLECTIONSERVICE']._serialized_start=2233
-  _globals['_COLLECTIONSERVICE']._serialized_end=3021
+  _globals['_REINDEX']._serialized_end=980
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=982
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=1093
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=1095
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=1168
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=1170
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=1206
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=1208
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=1278
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1280
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1359
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1361
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1459
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=1461
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1582
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1584
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1657
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1659
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1698
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1700
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1726
+  _globals['_BEGINREINDEXREQUEST']._serialized_start=1728
+  _globals['_BEGINREINDEXREQUEST']._serialized_end=1826
+  _globals['_BEGINREINDEXRESPONSE']._serialized_start=1828
+  _globals['_BEGINREINDEXRESPONSE']._serialized_end=1891
+  _globals['_COMMITREINDEXREQUEST']._serialized_start=1893
+  _globals['_COMMITREINDEXREQUEST']._serialized_end=1949
+  _globals['_COMMITREINDEXRESPONSE']._serialized_start=1951
+  _globals['_COMMITREINDEXRESPONSE']._serialized_end=2021
+  _globals['_ABANDONREINDEXREQUEST']._serialized_start=2023
+  _globals['_ABANDONREINDEXREQUEST']._serialized_end=2080
+  _globals['_ABANDONREINDEXRESPONSE']._serialized_start=2082
+  _globals['_ABANDONREINDEXRESPONSE']._serialized_end=2153
+  _globals['_COLLECTIONSERVICE']._serialized_start=2256
+  _globals['_COLLECTIONSERVICE']._serialized_end=3044
 # @@protoc_insertion_point(module_scope)

@@ -217,12 +217,15 @@ class Reindex(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
     BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    INDEX_VERSION_FIELD_NUMBER: _builtins.int
     reindex_id: _builtins.str
     """Chosen by the server; commit and abandon name it."""
     state: Global___ReindexState.ValueType
     """How far it is."""
     document_count: _builtins.int
     """Documents that are in the shadow index."""
+    index_version: _builtins.int
+    """The version that the index has once it serves."""
     @_builtins.property
     def index(self) -> Global___IndexConfig:
         """The settings of the shadow index."""
@@ -239,10 +242,11 @@ class Reindex(_message.Message):
         index: Global___IndexConfig | None = ...,
         document_count: _builtins.int = ...,
         begin_time: _timestamp_pb2.Timestamp | None = ...,
+        index_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "document_count", b"document_count", "index", b"index", "reindex_id", b"reindex_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "document_count", b"document_count", "index", b"index", "index_version", b"index_version", "reindex_id", b"reindex_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -515,10 +519,14 @@ class BeginReindexRequest(_message.Message):
     name: _builtins.str
     """`tenants/{tenant}/collections/{collection}`."""
     request_id: _builtins.str
-    """Chosen by the client; the same id again begins nothing new (AIP-155)."""
+    """Chosen by the client, at most 128 bytes; the same id again begins nothing new, and gives the reindex as it is now,
+    or REINDEX_OVER (AIP-155).
+    """
     @_builtins.property
     def index(self) -> Global___IndexConfig:
-        """The settings of the new index; what is left out stays as it is."""
+        """The settings of the new index; what is left out stays as it is. Through the gateway a model is named at most, the
+        rest of it is the embedder's to say, and texts are split by the gateway's present method.
+        """
 
     def __init__(
         self,

@@ -125,24 +125,30 @@ class CollectionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BeginReindex(self, request, context):
-        """Begins a shadow index with other settings; from then on writes and deletes go to both. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION.
+        """Begins a shadow index with other settings, or anew with the same; from the answer on, writes and deletes go to
+        both. GatewayService.RunReindex fills it from the kept texts. One at a time.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, through the gateway MODEL_NOT_FOUND); PERMISSION_DENIED
+        (LABELS_NOT_HELD: it takes a principal that reads every document, as do commit and abandon); FAILED_PRECONDITION
+        (REINDEX_UNDER_WAY: its ErrorInfo has the `reindex_id`; REINDEX_OVER); UNAVAILABLE (STORE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CommitReindex(self, request, context):
-        """Compares the document sets of both indexes and swaps them. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, ABORTED.
+        """Compares the document sets of both indexes and swaps them in one transaction; searches under way end on the old
+        one. Committed already: nothing is done.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+        (REINDEX_INCOMPLETE: documents are missing in the shadow index; REINDEX_OVER: it was abandoned); UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AbandonReindex(self, request, context):
-        """Gives the shadow index up. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION.
+        """Gives the shadow index up; the one that serves is not touched. Abandoned already: nothing is done.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+        (REINDEX_OVER: it was committed); UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

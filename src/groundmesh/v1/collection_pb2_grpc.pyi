@@ -57,16 +57,22 @@ class CollectionServiceStub:
     Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND); PERMISSION_DENIED; UNAVAILABLE.
     """
     BeginReindex: _grpc.UnaryUnaryMultiCallable[_collection_pb2.BeginReindexRequest, _collection_pb2.BeginReindexResponse]
-    """Begins a shadow index with other settings; from then on writes and deletes go to both. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION.
+    """Begins a shadow index with other settings, or anew with the same; from the answer on, writes and deletes go to
+    both. GatewayService.RunReindex fills it from the kept texts. One at a time.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, through the gateway MODEL_NOT_FOUND); PERMISSION_DENIED
+    (LABELS_NOT_HELD: it takes a principal that reads every document, as do commit and abandon); FAILED_PRECONDITION
+    (REINDEX_UNDER_WAY: its ErrorInfo has the `reindex_id`; REINDEX_OVER); UNAVAILABLE (STORE_UNAVAILABLE).
     """
     CommitReindex: _grpc.UnaryUnaryMultiCallable[_collection_pb2.CommitReindexRequest, _collection_pb2.CommitReindexResponse]
-    """Compares the document sets of both indexes and swaps them. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, ABORTED.
+    """Compares the document sets of both indexes and swaps them in one transaction; searches under way end on the old
+    one. Committed already: nothing is done.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+    (REINDEX_INCOMPLETE: documents are missing in the shadow index; REINDEX_OVER: it was abandoned); UNAVAILABLE.
     """
     AbandonReindex: _grpc.UnaryUnaryMultiCallable[_collection_pb2.AbandonReindexRequest, _collection_pb2.AbandonReindexResponse]
-    """Gives the shadow index up. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION.
+    """Gives the shadow index up; the one that serves is not touched. Abandoned already: nothing is done.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+    (REINDEX_OVER: it was committed); UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -98,16 +104,22 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND); PERMISSION_DENIED; UNAVAILABLE.
     """
     BeginReindex: _aio.UnaryUnaryMultiCallable[_collection_pb2.BeginReindexRequest, _collection_pb2.BeginReindexResponse]  # type: ignore[assignment]
-    """Begins a shadow index with other settings; from then on writes and deletes go to both. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION.
+    """Begins a shadow index with other settings, or anew with the same; from the answer on, writes and deletes go to
+    both. GatewayService.RunReindex fills it from the kept texts. One at a time.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, through the gateway MODEL_NOT_FOUND); PERMISSION_DENIED
+    (LABELS_NOT_HELD: it takes a principal that reads every document, as do commit and abandon); FAILED_PRECONDITION
+    (REINDEX_UNDER_WAY: its ErrorInfo has the `reindex_id`; REINDEX_OVER); UNAVAILABLE (STORE_UNAVAILABLE).
     """
     CommitReindex: _aio.UnaryUnaryMultiCallable[_collection_pb2.CommitReindexRequest, _collection_pb2.CommitReindexResponse]  # type: ignore[assignment]
-    """Compares the document sets of both indexes and swaps them. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, ABORTED.
+    """Compares the document sets of both indexes and swaps them in one transaction; searches under way end on the old
+    one. Committed already: nothing is done.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+    (REINDEX_INCOMPLETE: documents are missing in the shadow index; REINDEX_OVER: it was abandoned); UNAVAILABLE.
     """
     AbandonReindex: _aio.UnaryUnaryMultiCallable[_collection_pb2.AbandonReindexRequest, _collection_pb2.AbandonReindexResponse]  # type: ignore[assignment]
-    """Gives the shadow index up. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION.
+    """Gives the shadow index up; the one that serves is not touched. Abandoned already: nothing is done.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+    (REINDEX_OVER: it was committed); UNAVAILABLE.
     """
 
 class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -172,8 +184,11 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_pb2.BeginReindexRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_pb2.BeginReindexResponse, _abc.Awaitable[_collection_pb2.BeginReindexResponse]]:
-        """Begins a shadow index with other settings; from then on writes and deletes go to both. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION.
+        """Begins a shadow index with other settings, or anew with the same; from the answer on, writes and deletes go to
+        both. GatewayService.RunReindex fills it from the kept texts. One at a time.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, through the gateway MODEL_NOT_FOUND); PERMISSION_DENIED
+        (LABELS_NOT_HELD: it takes a principal that reads every document, as do commit and abandon); FAILED_PRECONDITION
+        (REINDEX_UNDER_WAY: its ErrorInfo has the `reindex_id`; REINDEX_OVER); UNAVAILABLE (STORE_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -182,8 +197,10 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_pb2.CommitReindexRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_pb2.CommitReindexResponse, _abc.Awaitable[_collection_pb2.CommitReindexResponse]]:
-        """Compares the document sets of both indexes and swaps them. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, ABORTED.
+        """Compares the document sets of both indexes and swaps them in one transaction; searches under way end on the old
+        one. Committed already: nothing is done.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+        (REINDEX_INCOMPLETE: documents are missing in the shadow index; REINDEX_OVER: it was abandoned); UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -192,8 +209,9 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_pb2.AbandonReindexRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_pb2.AbandonReindexResponse, _abc.Awaitable[_collection_pb2.AbandonReindexResponse]]:
-        """Gives the shadow index up. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION.
+        """Gives the shadow index up; the one that serves is not touched. Abandoned already: nothing is done.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED; FAILED_PRECONDITION
+        (REINDEX_OVER: it was committed); UNAVAILABLE.
         """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

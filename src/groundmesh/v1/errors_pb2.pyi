@@ -96,6 +96,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED, of one document: parsing took more memory than the limit."""
     ERROR_REASON_PARSER_CRASHED: _ErrorReason.ValueType  # 36
     """INVALID_ARGUMENT, of one document: the parser died on it."""
+    ERROR_REASON_INDEX_CHANGED: _ErrorReason.ValueType  # 37
+    """ABORTED: a reindex of the collection began or ended under a write; read the collection and make the chunks anew."""
+    ERROR_REASON_REINDEX_NOT_FOUND: _ErrorReason.ValueType  # 38
+    """NOT_FOUND: the collection has no such reindex."""
+    ERROR_REASON_REINDEX_UNDER_WAY: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION: a reindex of the collection is under way; go on with it, or abandon it."""
+    ERROR_REASON_REINDEX_INCOMPLETE: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION: documents are missing in the shadow index."""
+    ERROR_REASON_REINDEX_OVER: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION: the reindex was committed or abandoned."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, stable from release to release. It travels as `google.rpc.ErrorInfo.reason` (without the
@@ -177,4 +187,14 @@ ERROR_REASON_PARSER_OUT_OF_MEMORY: ErrorReason.ValueType  # 35
 """RESOURCE_EXHAUSTED, of one document: parsing took more memory than the limit."""
 ERROR_REASON_PARSER_CRASHED: ErrorReason.ValueType  # 36
 """INVALID_ARGUMENT, of one document: the parser died on it."""
+ERROR_REASON_INDEX_CHANGED: ErrorReason.ValueType  # 37
+"""ABORTED: a reindex of the collection began or ended under a write; read the collection and make the chunks anew."""
+ERROR_REASON_REINDEX_NOT_FOUND: ErrorReason.ValueType  # 38
+"""NOT_FOUND: the collection has no such reindex."""
+ERROR_REASON_REINDEX_UNDER_WAY: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION: a reindex of the collection is under way; go on with it, or abandon it."""
+ERROR_REASON_REINDEX_INCOMPLETE: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION: documents are missing in the shadow index."""
+ERROR_REASON_REINDEX_OVER: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION: the reindex was committed or abandoned."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

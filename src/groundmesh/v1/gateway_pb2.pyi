@@ -890,3 +890,133 @@ class IngestProgress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IngestProgress: _TypeAlias = IngestProgress  # noqa: Y015
+
+@_typing.final
+class RunReindexRequest(_message.Message):
+    """Which reindex to run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`tenants/{tenant}/collections/{collection}`."""
+    reindex_id: _builtins.str
+    """Which reindex."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reindex_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunReindexRequest: _TypeAlias = RunReindexRequest  # noqa: Y015
+
+@_typing.final
+class RunReindexResponse(_message.Message):
+    """What happened to the shadow index."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAILURE_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def failure(self) -> Global___ReindexFailure:
+        """A document that could not be built."""
+
+    @_builtins.property
+    def progress(self) -> Global___ReindexProgress:
+        """How far the whole is; about once a second, and at the end."""
+
+    def __init__(
+        self,
+        *,
+        failure: Global___ReindexFailure | None = ...,
+        progress: Global___ReindexProgress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "failure", b"failure", "progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "failure", b"failure", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["failure", "progress"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___RunReindexResponse: _TypeAlias = RunReindexResponse  # noqa: Y015
+
+@_typing.final
+class ReindexFailure(_message.Message):
+    """A document that could not be built."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    uri: _builtins.str
+    """Its URI."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "name", b"name", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReindexFailure: _TypeAlias = ReindexFailure  # noqa: Y015
+
+@_typing.final
+class ReindexProgress(_message.Message):
+    """How far a reindex is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENTS_DONE_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_TOTAL_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FAILED_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    ELAPSED_FIELD_NUMBER: _builtins.int
+    documents_done: _builtins.int
+    """Documents in the shadow index."""
+    documents_total: _builtins.int
+    """Documents in the collection."""
+    documents_failed: _builtins.int
+    """Documents that failed in this run."""
+    chunks: _builtins.int
+    """Chunks that this run has embedded and written."""
+    @_builtins.property
+    def elapsed(self) -> _duration_pb2.Duration:
+        """How long this run has taken."""
+
+    def __init__(
+        self,
+        *,
+        documents_done: _builtins.int = ...,
+        documents_total: _builtins.int = ...,
+        documents_failed: _builtins.int = ...,
+        chunks: _builtins.int = ...,
+        elapsed: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["elapsed", b"elapsed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "documents_done", b"documents_done", "documents_failed", b"documents_failed", "documents_total", b"documents_total", "elapsed", b"elapsed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReindexProgress: _TypeAlias = ReindexProgress  # noqa: Y015

@@ -50,6 +50,11 @@ class GatewayServiceStub(object):
                 request_serializer=groundmesh_dot_v1_dot_gateway__pb2.IngestRequest.SerializeToString,
                 response_deserializer=groundmesh_dot_v1_dot_gateway__pb2.IngestResponse.FromString,
                 _registered_method=True)
+        self.RunReindex = channel.unary_stream(
+                '/groundmesh.v1.GatewayService/RunReindex',
+                request_serializer=groundmesh_dot_v1_dot_gateway__pb2.RunReindexRequest.SerializeToString,
+                response_deserializer=groundmesh_dot_v1_dot_gateway__pb2.RunReindexResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer(object):
@@ -88,6 +93,19 @@ class GatewayServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunReindex(self, request, context):
+        """Fills the shadow index of a reindex from the kept texts, as long as the client listens: what BeginReindex began
+        and CommitReindex ends. Called again, by any client at any gateway, it goes on where it was. A document that fails
+        does not touch the others, but the reindex can't be committed without it. Set a long deadline: without one it ends
+        after the server's default.
+        Errors of one document, in its event: DATA_LOSS (TEXT_CORRUPTED), INPUT_TOO_LONG, UNAVAILABLE.
+        Of the stream itself: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED
+        (LABELS_NOT_HELD); FAILED_PRECONDITION (REINDEX_OVER, MODEL_MISMATCH); UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +123,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.Ingest,
                     request_deserializer=groundmesh_dot_v1_dot_gateway__pb2.IngestRequest.FromString,
                     response_serializer=groundmesh_dot_v1_dot_gateway__pb2.IngestResponse.SerializeToString,
+            ),
+            'RunReindex': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunReindex,
+                    request_deserializer=groundmesh_dot_v1_dot_gateway__pb2.RunReindexRequest.FromString,
+                    response_serializer=groundmesh_dot_v1_dot_gateway__pb2.RunReindexResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -189,6 +212,33 @@ class GatewayService(object):
             '/groundmesh.v1.GatewayService/Ingest',
             groundmesh_dot_v1_dot_gateway__pb2.IngestRequest.SerializeToString,
             groundmesh_dot_v1_dot_gateway__pb2.IngestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunReindex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/groundmesh.v1.GatewayService/RunReindex',
+            groundmesh_dot_v1_dot_gateway__pb2.RunReindexRequest.SerializeToString,
+            groundmesh_dot_v1_dot_gateway__pb2.RunReindexResponse.FromString,
             options,
             channel_credentials,
             insecure,

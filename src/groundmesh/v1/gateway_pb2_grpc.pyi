@@ -53,6 +53,15 @@ class GatewayServiceStub:
     Of the stream itself: INVALID_ARGUMENT (a message out of order); NOT_FOUND (COLLECTION_NOT_FOUND);
     PERMISSION_DENIED; FAILED_PRECONDITION (MODEL_MISMATCH); UNAVAILABLE.
     """
+    RunReindex: _grpc.UnaryStreamMultiCallable[_gateway_pb2.RunReindexRequest, _gateway_pb2.RunReindexResponse]
+    """Fills the shadow index of a reindex from the kept texts, as long as the client listens: what BeginReindex began
+    and CommitReindex ends. Called again, by any client at any gateway, it goes on where it was. A document that fails
+    does not touch the others, but the reindex can't be committed without it. Set a long deadline: without one it ends
+    after the server's default.
+    Errors of one document, in its event: DATA_LOSS (TEXT_CORRUPTED), INPUT_TOO_LONG, UNAVAILABLE.
+    Of the stream itself: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED
+    (LABELS_NOT_HELD); FAILED_PRECONDITION (REINDEX_OVER, MODEL_MISMATCH); UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class GatewayServiceAsyncStub(GatewayServiceStub):
@@ -78,6 +87,15 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     Errors of one document, in its event: the reasons of ErrorReason from UNSUPPORTED_MEDIA_TYPE on, and UNAVAILABLE.
     Of the stream itself: INVALID_ARGUMENT (a message out of order); NOT_FOUND (COLLECTION_NOT_FOUND);
     PERMISSION_DENIED; FAILED_PRECONDITION (MODEL_MISMATCH); UNAVAILABLE.
+    """
+    RunReindex: _aio.UnaryStreamMultiCallable[_gateway_pb2.RunReindexRequest, _gateway_pb2.RunReindexResponse]  # type: ignore[assignment]
+    """Fills the shadow index of a reindex from the kept texts, as long as the client listens: what BeginReindex began
+    and CommitReindex ends. Called again, by any client at any gateway, it goes on where it was. A document that fails
+    does not touch the others, but the reindex can't be committed without it. Set a long deadline: without one it ends
+    after the server's default.
+    Errors of one document, in its event: DATA_LOSS (TEXT_CORRUPTED), INPUT_TOO_LONG, UNAVAILABLE.
+    Of the stream itself: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED
+    (LABELS_NOT_HELD); FAILED_PRECONDITION (REINDEX_OVER, MODEL_MISMATCH); UNAVAILABLE.
     """
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,6 +137,21 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors of one document, in its event: the reasons of ErrorReason from UNSUPPORTED_MEDIA_TYPE on, and UNAVAILABLE.
         Of the stream itself: INVALID_ARGUMENT (a message out of order); NOT_FOUND (COLLECTION_NOT_FOUND);
         PERMISSION_DENIED; FAILED_PRECONDITION (MODEL_MISMATCH); UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RunReindex(
+        self,
+        request: _gateway_pb2.RunReindexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gateway_pb2.RunReindexResponse], _abc.AsyncIterator[_gateway_pb2.RunReindexResponse]]:
+        """Fills the shadow index of a reindex from the kept texts, as long as the client listens: what BeginReindex began
+        and CommitReindex ends. Called again, by any client at any gateway, it goes on where it was. A document that fails
+        does not touch the others, but the reindex can't be committed without it. Set a long deadline: without one it ends
+        after the server's default.
+        Errors of one document, in its event: DATA_LOSS (TEXT_CORRUPTED), INPUT_TOO_LONG, UNAVAILABLE.
+        Of the stream itself: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED
+        (LABELS_NOT_HELD); FAILED_PRECONDITION (REINDEX_OVER, MODEL_MISMATCH); UNAVAILABLE.
         """
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

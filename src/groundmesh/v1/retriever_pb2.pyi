@@ -162,8 +162,14 @@ class UpsertDocumentsRequest(_message.Message):
     TEXT_PART_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    OUTLINE_PART_FIELD_NUMBER: _builtins.int
     text_part: _builtins.bytes
     """More of its extracted text: UTF-8, cut anywhere; at most 4 MiB a part."""
+    outline_part: _builtins.bytes
+    """More of the outline, before the chunks: what splitting the text anew takes beside it, in the writer's own format.
+    At most 4 MiB a part, and in all no more than a text may have.
+    """
     @_builtins.property
     def document(self) -> Global___UpsertDocument:
         """Begins a document."""
@@ -176,6 +182,10 @@ class UpsertDocumentsRequest(_message.Message):
     def commit(self) -> Global___UpsertCommit:
         """The document is complete."""
 
+    @_builtins.property
+    def shadow(self) -> Global___UpsertShadow:
+        """Begins the chunks, in the shadow index, of a document that is there; chunks and commit follow, no text."""
+
     def __init__(
         self,
         *,
@@ -183,12 +193,14 @@ class UpsertDocumentsRequest(_message.Message):
         text_part: _builtins.bytes = ...,
         chunks: Global___ChunkPart | None = ...,
         commit: Global___UpsertCommit | None = ...,
+        shadow: Global___UpsertShadow | None = ...,
+        outline_part: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commit", b"commit", "document", b"document", "step", b"step", "text_part", b"text_part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commit", b"commit", "document", b"document", "outline_part", b"outline_part", "shadow", b"shadow", "step", b"step", "text_part", b"text_part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commit", b"commit", "document", b"document", "step", b"step", "text_part", b"text_part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commit", b"commit", "document", b"document", "outline_part", b"outline_part", "shadow", b"shadow", "step", b"step", "text_part", b"text_part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["document", "text_part", "chunks", "commit"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["document", "text_part", "chunks", "commit", "shadow", "outline_part"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -204,15 +216,23 @@ class UpsertDocument(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     EMBEDDING_REVISION_FIELD_NUMBER: _builtins.int
+    INDEX_VERSION_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The collection: `tenants/{tenant}/collections/{collection}`."""
     embedding_model: _builtins.str
     """The model that made the vectors; it must be the collection's."""
     embedding_revision: _builtins.str
     """That model's revision; it must be the collection's."""
+    index_version: _builtins.int
+    """The version of the index that the chunks were made for; 0: not checked."""
     @_builtins.property
     def document(self) -> _document_pb2.Document:
         """The document; name, counts, text hash and times are the server's to set."""
+
+    @_builtins.property
+    def shadow(self) -> Global___ShadowTarget:
+        """The reindex whose shadow index this goes to as well, in the same commit; must be there while one is under way."""
 
     def __init__(
         self,
@@ -221,14 +241,82 @@ class UpsertDocument(_message.Message):
         document: _document_pb2.Document | None = ...,
         embedding_model: _builtins.str = ...,
         embedding_revision: _builtins.str = ...,
+        index_version: _builtins.int = ...,
+        shadow: Global___ShadowTarget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shadow", b"_shadow", "document", b"document", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "embedding_model", b"embedding_model", "embedding_revision", b"embedding_revision", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shadow", b"_shadow", "document", b"document", "embedding_model", b"embedding_model", "embedding_revision", b"embedding_revision", "index_version", b"index_version", "parent", b"parent", "shadow", b"shadow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__shadow: _TypeAlias = _typing.Literal["shadow"]  # noqa: Y015
+    _WhichOneofArgType__shadow: _TypeAlias = _typing.Literal["_shadow", b"_shadow"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shadow) -> _WhichOneofReturnType__shadow | None: ...
+
+Global___UpsertDocument: _TypeAlias = UpsertDocument  # noqa: Y015
+
+@_typing.final
+class ShadowTarget(_message.Message):
+    """The shadow index that chunks are for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
+    EMBEDDING_REVISION_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """Which reindex; it must be the one under way."""
+    embedding_model: _builtins.str
+    """The model that made the vectors; it must be the reindex's."""
+    embedding_revision: _builtins.str
+    """That model's revision; it must be the reindex's."""
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        embedding_model: _builtins.str = ...,
+        embedding_revision: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "embedding_revision", b"embedding_revision", "reindex_id", b"reindex_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UpsertDocument: _TypeAlias = UpsertDocument  # noqa: Y015
+Global___ShadowTarget: _TypeAlias = ShadowTarget  # noqa: Y015
+
+@_typing.final
+class UpsertShadow(_message.Message):
+    """Begins the chunks of a document in the shadow index."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    document: _builtins.str
+    """The document: `tenants/{tenant}/collections/{collection}/documents/{document}`."""
+    version: _builtins.str
+    """Of the document, as it was read. When it has changed meanwhile the result is ABORTED (CONCURRENT_CHANGE): who
+    changed it wrote the shadow index, too.
+    """
+    @_builtins.property
+    def target(self) -> Global___ShadowTarget:
+        """The shadow index."""
+
+    def __init__(
+        self,
+        *,
+        document: _builtins.str = ...,
+        version: _builtins.str = ...,
+        target: Global___ShadowTarget | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "target", b"target", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpsertShadow: _TypeAlias = UpsertShadow  # noqa: Y015
 
 @_typing.final
 class ChunkPart(_message.Message):
@@ -238,6 +326,9 @@ class ChunkPart(_message.Message):
 
     CHUNKS_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    shadow: _builtins.bool
+    """Whether they are for the shadow index, whose chunks come after those for the index that serves."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.Chunk]:
         """The chunks, with ordinal, offsets, place and tokens; id and document are the server's to set, and the text is
@@ -253,10 +344,11 @@ class ChunkPart(_message.Message):
         *,
         chunks: _abc.Iterable[_document_pb2.Chunk] | None = ...,
         vectors: _common_pb2.Vectors | None = ...,
+        shadow: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["vectors", b"vectors"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "shadow", b"shadow", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -269,16 +361,20 @@ class UpsertCommit(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    SHADOW_CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     chunk_count: _builtins.int
-    """The number of chunks that were sent, as a check."""
+    """The number of chunks that were sent for the index that serves, as a check."""
+    shadow_chunk_count: _builtins.int
+    """The number of chunks that were sent for the shadow index."""
     def __init__(
         self,
         *,
         chunk_count: _builtins.int = ...,
+        shadow_chunk_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "shadow_chunk_count", b"shadow_chunk_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -729,3 +825,149 @@ class ScoredChunk(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sparse_score) -> _WhichOneofReturnType__sparse_score | None: ...
 
 Global___ScoredChunk: _TypeAlias = ScoredChunk  # noqa: Y015
+
+@_typing.final
+class ListUnbuiltDocumentsRequest(_message.Message):
+    """Which documents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The collection: `tenants/{tenant}/collections/{collection}`."""
+    reindex_id: _builtins.str
+    """Which reindex."""
+    page_size: _builtins.int
+    """The most to give, at most 1,000; 0: 100."""
+    page_token: _builtins.str
+    """From the response before, to go on; the other fields stay the same."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        reindex_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnbuiltDocumentsRequest: _TypeAlias = ListUnbuiltDocumentsRequest  # noqa: Y015
+
+@_typing.final
+class ListUnbuiltDocumentsResponse(_message.Message):
+    """A page of documents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """To ask for the next page; empty at the end."""
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.Document]:
+        """By the last part of their name."""
+
+    def __init__(
+        self,
+        *,
+        documents: _abc.Iterable[_document_pb2.Document] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnbuiltDocumentsResponse: _TypeAlias = ListUnbuiltDocumentsResponse  # noqa: Y015
+
+@_typing.final
+class ReadUnbuiltDocumentRequest(_message.Message):
+    """Which document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`tenants/{tenant}/collections/{collection}/documents/{document}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadUnbuiltDocumentRequest: _TypeAlias = ReadUnbuiltDocumentRequest  # noqa: Y015
+
+@_typing.final
+class ReadUnbuiltDocumentResponse(_message.Message):
+    """A part of a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    TEXT_PART_FIELD_NUMBER: _builtins.int
+    OUTLINE_PART_FIELD_NUMBER: _builtins.int
+    text_part: _builtins.bytes
+    """More of its extracted text: UTF-8, cut anywhere."""
+    outline_part: _builtins.bytes
+    """More of its outline, as its writer sent it."""
+    @_builtins.property
+    def document(self) -> Global___UnbuiltDocument:
+        """The document; first, and once."""
+
+    def __init__(
+        self,
+        *,
+        document: Global___UnbuiltDocument | None = ...,
+        text_part: _builtins.bytes = ...,
+        outline_part: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "outline_part", b"outline_part", "part", b"part", "text_part", b"text_part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "outline_part", b"outline_part", "part", b"part", "text_part", b"text_part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["document", "text_part", "outline_part"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ReadUnbuiltDocumentResponse: _TypeAlias = ReadUnbuiltDocumentResponse  # noqa: Y015
+
+@_typing.final
+class UnbuiltDocument(_message.Message):
+    """A document that is to be split anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Names this version of it to UpsertShadow."""
+    @_builtins.property
+    def document(self) -> _document_pb2.Document:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        document: _document_pb2.Document | None = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnbuiltDocument: _TypeAlias = UnbuiltDocument  # noqa: Y015

@@ -46,6 +46,16 @@ class RetrieverServiceStub(object):
                 request_serializer=groundmesh_dot_v1_dot_retriever__pb2.SearchRequest.SerializeToString,
                 response_deserializer=groundmesh_dot_v1_dot_retriever__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.ListUnbuiltDocuments = channel.unary_unary(
+                '/groundmesh.v1.RetrieverService/ListUnbuiltDocuments',
+                request_serializer=groundmesh_dot_v1_dot_retriever__pb2.ListUnbuiltDocumentsRequest.SerializeToString,
+                response_deserializer=groundmesh_dot_v1_dot_retriever__pb2.ListUnbuiltDocumentsResponse.FromString,
+                _registered_method=True)
+        self.ReadUnbuiltDocument = channel.unary_stream(
+                '/groundmesh.v1.RetrieverService/ReadUnbuiltDocument',
+                request_serializer=groundmesh_dot_v1_dot_retriever__pb2.ReadUnbuiltDocumentRequest.SerializeToString,
+                response_deserializer=groundmesh_dot_v1_dot_retriever__pb2.ReadUnbuiltDocumentResponse.FromString,
+                _registered_method=True)
 
 
 class RetrieverServiceServicer(object):
@@ -59,7 +69,8 @@ class RetrieverServiceServicer(object):
         on. Until its commit the version before stays findable, from then on only the new one.
         Errors, each in its result: INVALID_ARGUMENT (offsets, order, DIMENSION_MISMATCH), NOT_FOUND
         (COLLECTION_NOT_FOUND), PERMISSION_DENIED (LABELS_NOT_HELD), FAILED_PRECONDITION (MODEL_MISMATCH), ABORTED
-        (CONCURRENT_CHANGE), UNAVAILABLE (STORE_UNAVAILABLE).
+        (CONCURRENT_CHANGE; INDEX_CHANGED: a reindex began or ended, so read the collection and make the chunks anew),
+        UNAVAILABLE (STORE_UNAVAILABLE).
         Of the stream itself: INVALID_ARGUMENT (a message out of order), PERMISSION_DENIED (TENANT_MISMATCH), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -71,6 +82,25 @@ class RetrieverServiceServicer(object):
         Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
         PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
         (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUnbuiltDocuments(self, request, context):
+        """Lists the documents that the shadow index of a reindex lacks, by the last part of their name. What is written
+        meanwhile is in both indexes, so one walk through all pages meets every one.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH;
+        LABELS_NOT_HELD: it takes a principal that reads every document); FAILED_PRECONDITION (REINDEX_OVER); UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadUnbuiltDocument(self, request, context):
+        """Gives one document with all that splitting it anew takes: `document`, then text parts, then outline parts.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH,
+        LABELS_NOT_HELD); DATA_LOSS (TEXT_CORRUPTED); UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +118,16 @@ def add_RetrieverServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=groundmesh_dot_v1_dot_retriever__pb2.SearchRequest.FromString,
                     response_serializer=groundmesh_dot_v1_dot_retriever__pb2.SearchResponse.SerializeToString,
+            ),
+            'ListUnbuiltDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnbuiltDocuments,
+                    request_deserializer=groundmesh_dot_v1_dot_retriever__pb2.ListUnbuiltDocumentsRequest.FromString,
+                    response_serializer=groundmesh_dot_v1_dot_retriever__pb2.ListUnbuiltDocumentsResponse.SerializeToString,
+            ),
+            'ReadUnbuiltDocument': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadUnbuiltDocument,
+                    request_deserializer=groundmesh_dot_v1_dot_retriever__pb2.ReadUnbuiltDocumentRequest.FromString,
+                    response_serializer=groundmesh_dot_v1_dot_retriever__pb2.ReadUnbuiltDocumentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -146,6 +186,60 @@ class RetrieverService(object):
             '/groundmesh.v1.RetrieverService/Search',
             groundmesh_dot_v1_dot_retriever__pb2.SearchRequest.SerializeToString,
             groundmesh_dot_v1_dot_retriever__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnbuiltDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundmesh.v1.RetrieverService/ListUnbuiltDocuments',
+            groundmesh_dot_v1_dot_retriever__pb2.ListUnbuiltDocumentsRequest.SerializeToString,
+            groundmesh_dot_v1_dot_retriever__pb2.ListUnbuiltDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadUnbuiltDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/groundmesh.v1.RetrieverService/ReadUnbuiltDocument',
+            groundmesh_dot_v1_dot_retriever__pb2.ReadUnbuiltDocumentRequest.SerializeToString,
+            groundmesh_dot_v1_dot_retriever__pb2.ReadUnbuiltDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

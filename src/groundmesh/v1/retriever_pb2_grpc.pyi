@@ -41,7 +41,8 @@ class RetrieverServiceStub:
     on. Until its commit the version before stays findable, from then on only the new one.
     Errors, each in its result: INVALID_ARGUMENT (offsets, order, DIMENSION_MISMATCH), NOT_FOUND
     (COLLECTION_NOT_FOUND), PERMISSION_DENIED (LABELS_NOT_HELD), FAILED_PRECONDITION (MODEL_MISMATCH), ABORTED
-    (CONCURRENT_CHANGE), UNAVAILABLE (STORE_UNAVAILABLE).
+    (CONCURRENT_CHANGE; INDEX_CHANGED: a reindex began or ended, so read the collection and make the chunks anew),
+    UNAVAILABLE (STORE_UNAVAILABLE).
     Of the stream itself: INVALID_ARGUMENT (a message out of order), PERMISSION_DENIED (TENANT_MISMATCH), UNAVAILABLE.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_retriever_pb2.SearchRequest, _retriever_pb2.SearchResponse]
@@ -49,6 +50,17 @@ class RetrieverServiceStub:
     Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
     PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
     (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+    """
+    ListUnbuiltDocuments: _grpc.UnaryUnaryMultiCallable[_retriever_pb2.ListUnbuiltDocumentsRequest, _retriever_pb2.ListUnbuiltDocumentsResponse]
+    """Lists the documents that the shadow index of a reindex lacks, by the last part of their name. What is written
+    meanwhile is in both indexes, so one walk through all pages meets every one.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH;
+    LABELS_NOT_HELD: it takes a principal that reads every document); FAILED_PRECONDITION (REINDEX_OVER); UNAVAILABLE.
+    """
+    ReadUnbuiltDocument: _grpc.UnaryStreamMultiCallable[_retriever_pb2.ReadUnbuiltDocumentRequest, _retriever_pb2.ReadUnbuiltDocumentResponse]
+    """Gives one document with all that splitting it anew takes: `document`, then text parts, then outline parts.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH,
+    LABELS_NOT_HELD); DATA_LOSS (TEXT_CORRUPTED); UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -64,7 +76,8 @@ class RetrieverServiceAsyncStub(RetrieverServiceStub):
     on. Until its commit the version before stays findable, from then on only the new one.
     Errors, each in its result: INVALID_ARGUMENT (offsets, order, DIMENSION_MISMATCH), NOT_FOUND
     (COLLECTION_NOT_FOUND), PERMISSION_DENIED (LABELS_NOT_HELD), FAILED_PRECONDITION (MODEL_MISMATCH), ABORTED
-    (CONCURRENT_CHANGE), UNAVAILABLE (STORE_UNAVAILABLE).
+    (CONCURRENT_CHANGE; INDEX_CHANGED: a reindex began or ended, so read the collection and make the chunks anew),
+    UNAVAILABLE (STORE_UNAVAILABLE).
     Of the stream itself: INVALID_ARGUMENT (a message out of order), PERMISSION_DENIED (TENANT_MISMATCH), UNAVAILABLE.
     """
     Search: _aio.UnaryUnaryMultiCallable[_retriever_pb2.SearchRequest, _retriever_pb2.SearchResponse]  # type: ignore[assignment]
@@ -72,6 +85,17 @@ class RetrieverServiceAsyncStub(RetrieverServiceStub):
     Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
     PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
     (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+    """
+    ListUnbuiltDocuments: _aio.UnaryUnaryMultiCallable[_retriever_pb2.ListUnbuiltDocumentsRequest, _retriever_pb2.ListUnbuiltDocumentsResponse]  # type: ignore[assignment]
+    """Lists the documents that the shadow index of a reindex lacks, by the last part of their name. What is written
+    meanwhile is in both indexes, so one walk through all pages meets every one.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH;
+    LABELS_NOT_HELD: it takes a principal that reads every document); FAILED_PRECONDITION (REINDEX_OVER); UNAVAILABLE.
+    """
+    ReadUnbuiltDocument: _aio.UnaryStreamMultiCallable[_retriever_pb2.ReadUnbuiltDocumentRequest, _retriever_pb2.ReadUnbuiltDocumentResponse]  # type: ignore[assignment]
+    """Gives one document with all that splitting it anew takes: `document`, then text parts, then outline parts.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH,
+    LABELS_NOT_HELD); DATA_LOSS (TEXT_CORRUPTED); UNAVAILABLE.
     """
 
 class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -90,7 +114,8 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
         on. Until its commit the version before stays findable, from then on only the new one.
         Errors, each in its result: INVALID_ARGUMENT (offsets, order, DIMENSION_MISMATCH), NOT_FOUND
         (COLLECTION_NOT_FOUND), PERMISSION_DENIED (LABELS_NOT_HELD), FAILED_PRECONDITION (MODEL_MISMATCH), ABORTED
-        (CONCURRENT_CHANGE), UNAVAILABLE (STORE_UNAVAILABLE).
+        (CONCURRENT_CHANGE; INDEX_CHANGED: a reindex began or ended, so read the collection and make the chunks anew),
+        UNAVAILABLE (STORE_UNAVAILABLE).
         Of the stream itself: INVALID_ARGUMENT (a message out of order), PERMISSION_DENIED (TENANT_MISMATCH), UNAVAILABLE.
         """
 
@@ -104,6 +129,29 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT (a bad field, a filter, DIMENSION_MISMATCH); NOT_FOUND (COLLECTION_NOT_FOUND);
         PERMISSION_DENIED (TENANT_MISMATCH); FAILED_PRECONDITION (FULL_TEXT_UNSUPPORTED, MODEL_MISMATCH); ABORTED
         (CONCURRENT_CHANGE); UNAVAILABLE (STORE_UNAVAILABLE); DEADLINE_EXCEEDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListUnbuiltDocuments(
+        self,
+        request: _retriever_pb2.ListUnbuiltDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retriever_pb2.ListUnbuiltDocumentsResponse, _abc.Awaitable[_retriever_pb2.ListUnbuiltDocumentsResponse]]:
+        """Lists the documents that the shadow index of a reindex lacks, by the last part of their name. What is written
+        meanwhile is in both indexes, so one walk through all pages meets every one.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, REINDEX_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH;
+        LABELS_NOT_HELD: it takes a principal that reads every document); FAILED_PRECONDITION (REINDEX_OVER); UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadUnbuiltDocument(
+        self,
+        request: _retriever_pb2.ReadUnbuiltDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_retriever_pb2.ReadUnbuiltDocumentResponse], _abc.AsyncIterator[_retriever_pb2.ReadUnbuiltDocumentResponse]]:
+        """Gives one document with all that splitting it anew takes: `document`, then text parts, then outline parts.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND); PERMISSION_DENIED (TENANT_MISMATCH,
+        LABELS_NOT_HELD); DATA_LOSS (TEXT_CORRUPTED); UNAVAILABLE.
         """
 
 def add_RetrieverServiceServicer_to_server(servicer: RetrieverServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

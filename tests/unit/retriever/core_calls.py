@@ -22,6 +22,7 @@ from groundmesh_retriever.parts import ModelRef
 from groundmesh_retriever.query import Mode, Query, Result
 from groundmesh_retriever.stores.base import Vectors, VectorStore
 from groundmesh_retriever.upload import Upload
+from groundmesh_retriever.uploads import Made
 
 NAME = CollectionName("default", "docs")
 ME = Principal.local()
@@ -55,7 +56,7 @@ async def begun(retriever: Retriever, uri: str, lines: list[str]) -> Upload:
     text = "\n".join(lines).encode()
     sha256 = hashlib.sha256(text).hexdigest()
     draft = DocumentDraft(uri, uri, "text/plain", sha256, len(text), (), {})
-    upload = await retriever.uploads.begin(ME, NAME, draft, MODEL)
+    upload = await retriever.uploads.begin(ME, NAME, draft, Made(MODEL))
     await upload.add_text(text)
     return upload
 

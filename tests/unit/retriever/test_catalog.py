@@ -18,10 +18,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.errors import Aborted, Reason, Unavailable
 from groundmesh.names import CollectionName, DocumentName, document_id
-from groundmesh_retriever.catalog import chunk_sets, collections, documents, tables, times
+from groundmesh_retriever.catalog import (
+    chunk_sets,
+    collections,
+    documents,
+    live_versions,
+    tables,
+    times,
+)
 from groundmesh_retriever.catalog.chunk_sets import Attempt
 from groundmesh_retriever.catalog.database import Database
-from groundmesh_retriever.catalog.documents import EVERYBODY, LiveVersions
+from groundmesh_retriever.catalog.documents import EVERYBODY
+from groundmesh_retriever.catalog.live_versions import LiveVersions
 from groundmesh_retriever.model import (
     Collection,
     Document,
@@ -95,7 +103,7 @@ async def committed(database: Database, of: Collection, made: Document) -> str:
         await chunk_sets.begin(connection, attempt(of, version, made.name.document), chunk_count=0)
         old = await documents.find(connection, of, made.name.document, labels=None)
         if old is not None:
-            await chunk_sets.retire(connection, old.version)
+            await chunk_sets.retire_document(connection, of.uid, made.name.document)
         moment = await collections.touch(connection, of.uid)
         assert moment is not None
         assert await chunk_sets.make_live(connection, version, moment=moment)
@@ -189,7 +197,7 @@ async def test_a_document_comes_back_as_it_was_put(database: Database) -> None:
 
 
 async def live_of(database: Database, of: Collection, versions: list[str]) -> LiveVersions | None:
-    return await database.read(lambda connection: documents.live(connection, of.name, versions))
+    return await database.read(lambda connection: live_versions.find(connection, of.name, versions))
 
 
 async def test_live_versions_are_told_with_the_index_that_serves(database: Database) -> None:
@@ -344,7 +352,7 @@ async def test_a_text_is_garbage_only_when_nothing_needs_it(database: Database) 
         await chunk_sets.begin(connection, attempt(of, "v", "d" * 32), chunk_count=0)
     assert await garbage() == []
     async with database.writing() as connection:
-        await chunk_sets.retire(connection, "v")
+        await chunk_sets.give_up(connection, attempt(of, "v", "d" * 32), chunk_count=0)
     assert await garbage() == [sha256]
     await committed(database, of, document(of, "u"))
     assert await garbage() == []

@@ -18,9 +18,15 @@ from hypothesis import strategies as st
 
 from groundmesh_retriever.core import Retriever
 from groundmesh_retriever.query import Mode
+from groundmesh_retriever.reindexing import IndexChange
+from groundmesh_retriever.stores.base import Freshness
 from groundmesh_retriever.upload import Upload
+from groundmesh_retriever.uploads import ShadowRef
 from tests.fakes.vector_store import FakeVectorStore
 from tests.unit.retriever.core_calls import (
+    ME,
+    MODEL,
+    NAME,
     begun,
     core_over,
     delete,
@@ -62,6 +68,20 @@ async def found(retriever: Retriever, mode: Mode) -> dict[str, list[str]]:
     for hit in (await search(retriever, mode=mode, text="cat", limit=100)).found:
         texts[hit.document.uri].append(hit.chunk.text)
     return {uri: sorted(chunks) for uri, chunks in texts.items()}
+
+
+async def reindexed(retriever: Retriever) -> str:
+    """The id of a reindex that is built, and not committed."""
+    reindex = (await retriever.reindexes.begin(ME, NAME, IndexChange(), request_id="")).reindex
+    target = ShadowRef(reindex.id, MODEL)
+    missing, _ = await retriever.unbuilt.page(ME, NAME, reindex.id, page_size=9, page_token="")
+    for document in missing:
+        source = await retriever.unbuilt.read(ME, document.name)
+        upload = await retriever.uploads.begin_shadow(ME, document.name, source.version, target)
+        spans = spans_of(source.text.decode().split("\n"))
+        await upload.add_chunks(spans, np.stack([leaning(0.0)] * len(spans)), shadow=True)
+        await upload.commit(0, len(spans))
+    return reindex.id
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -116,6 +136,30 @@ async def test_a_document_that_is_replaced_with_every_look_is_found_all_the_same
     store.after_search.clear()
     await asyncio.gather(*writes)
     assert seen["a"] in [lines("a", number + 1) for number in range(len(writes) + 1)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_reindex_that_is_committed_between_the_looks(
+    retriever: Retriever, store: FakeVectorStore, mode: Mode
+) -> None:
+    for uri in ("a", "b"):
+        await write(retriever, uri, lines(uri, 1), 0.0)
+    reindex_id = await reindexed(retriever)
+
+    async def swap() -> None:
+        store.after_search.clear()
+        await retriever.reindexes.commit(ME, NAME, reindex_id)
+
+    store.after_search.append(swap)
+    assert await found(retriever, mode) == {uri: lines(uri, 1) for uri in ("a", "b")}
+    assert len(store.indexes) == 2  # the replaced one, with chunks that the catalog calls live
+
+
+async def test_what_a_swap_brought_is_seen_at_once(retriever: Retriever) -> None:
+    await write(retriever, "a", lines("a", 1), 0.0)
+    assert (await search(retriever)).freshness is Freshness.SESSION
+    await retriever.reindexes.commit(ME, NAME, await reindexed(retriever))
+    assert (await search(retriever)).freshness is Freshness.STRONG
 
 
 URIS = ("a", "b", "c")

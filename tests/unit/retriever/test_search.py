@@ -25,6 +25,7 @@ from groundmesh_retriever.model import (
 from groundmesh_retriever.parts import ModelRef
 from groundmesh_retriever.query import Mode, Query, Result
 from groundmesh_retriever.stores.base import Vectors
+from groundmesh_retriever.uploads import Made
 from tests.fakes.vector_store import FakeVectorStore
 
 NAME = CollectionName("default", "docs")
@@ -79,7 +80,7 @@ async def write(
     text = "\n".join(lines).encode()
     sha256 = hashlib.sha256(text).hexdigest()
     draft = DocumentDraft(uri, uri, "text/plain", sha256, len(text), (), {})
-    upload = await retriever.uploads.begin(ME, changes.get("to", NAME), draft, MODEL)
+    upload = await retriever.uploads.begin(ME, changes.get("to", NAME), draft, Made(MODEL))
     await upload.add_text(text)
     spans, at = [], 0
     for ordinal, line in enumerate(lines):
@@ -178,7 +179,7 @@ async def test_an_index_that_the_store_has_lost(
     retriever: Retriever, store: FakeVectorStore
 ) -> None:
     store.indexes.clear()
-    with pytest.raises(Unavailable, match="delete the collection and ingest it again"):
+    with pytest.raises(Unavailable, match="reindex it"):
         await search(retriever)
     await retriever.collections.delete(NAME)
     with pytest.raises(NotFound):

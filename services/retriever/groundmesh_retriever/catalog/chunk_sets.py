@@ -55,21 +55,28 @@ async def reserve(connection: AsyncConnection, version: str, chunk_count: int) -
     return bool(result.rowcount)
 
 
+async def is_pending(connection: AsyncConnection, version: str) -> bool:
+    """Whether a version is still being written."""
+    found = await connection.execute(sa.select(chunk_sets.c.version).where(_pending(version)))
+    return found.first() is not None
+
+
+async def has_live(connection: AsyncConnection, index_id: str, document_id: str) -> bool:
+    """Whether a document has something live in an index."""
+    statement = sa.select(chunk_sets.c.version).where(
+        chunk_sets.c.index_id == index_id,
+        chunk_sets.c.document_id == document_id,
+        chunk_sets.c.state == ChunkSetState.LIVE,
+    )
+    return (await connection.execute(statement)).first() is not None
+
+
 async def make_live(connection: AsyncConnection, version: str, *, moment: int) -> bool:
     """Make a pending version the live one; False when it is no longer ours."""
     result = await connection.execute(
         chunk_sets.update().where(_pending(version)).values(state=ChunkSetState.LIVE, since=moment)
     )
     return bool(result.rowcount)
-
-
-async def retire(connection: AsyncConnection, version: str) -> None:
-    """Leave a version to the sweep."""
-    await connection.execute(
-        chunk_sets.update()
-        .where(chunk_sets.c.version == version)
-        .values(state=ChunkSetState.RETIRED, since=times.now())
-    )
 
 
 async def give_up(connection: AsyncConnection, attempt: Attempt, *, chunk_count: int) -> None:
@@ -100,6 +107,24 @@ async def retire_pending(connection: AsyncConnection, uid: str, document_id: str
         )
         .values(state=ChunkSetState.RETIRED, since=times.now())
     )
+
+
+async def retire_document(connection: AsyncConnection, uid: str, document_id: str) -> None:
+    """Leave what is live of a document to the sweep, in every index of its collection."""
+    await connection.execute(
+        chunk_sets.update()
+        .where(
+            chunk_sets.c.collection_uid == uid,
+            chunk_sets.c.document_id == document_id,
+            chunk_sets.c.state == ChunkSetState.LIVE,
+        )
+        .values(state=ChunkSetState.RETIRED, since=times.now())
+    )
+
+
+async def remove_index(connection: AsyncConnection, index_id: str) -> None:
+    """Forget every version in an index, which is dropped whole."""
+    await connection.execute(chunk_sets.delete().where(chunk_sets.c.index_id == index_id))
 
 
 async def remove_collection(connection: AsyncConnection, uid: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.names import CollectionName
-from groundmesh_retriever.catalog import times
+from groundmesh_retriever.catalog import chunk_sets, times
 from groundmesh_retriever.catalog.tables import IndexState, collections, documents, indexes
 from groundmesh_retriever.model import (
     Collection,
@@ -35,6 +35,7 @@ _WITH_INDEX = sa.select(
     indexes.c.version.label("index_version"),
     indexes.c.config,
     indexes.c.full_text,
+    indexes.c.since.label("index_since"),
 ).join_from(collections, indexes, indexes.c.id == collections.c.index_id)
 _WITH_COUNTS = _WITH_INDEX.add_columns(
     sa.func.coalesce(_COUNTS.c.document_count, 0).label("document_count"),
@@ -153,10 +154,12 @@ async def add_pending_index(connection: AsyncConnection, uid: str, index: Index)
     )
 
 
-async def retire_index(connection: AsyncConnection, index_id: str) -> None:
-    """Leave an index to the sweep."""
+async def retire_pending_index(connection: AsyncConnection, index_id: str) -> None:
+    """Leave an index to the sweep, unless it is in use: an answer that it is may be lost."""
     await connection.execute(
-        indexes.update().where(indexes.c.id == index_id).values(state=IndexState.RETIRED)
+        indexes.update()
+        .where(indexes.c.id == index_id, indexes.c.state == IndexState.PENDING)
+        .values(state=IndexState.RETIRED)
     )
 
 
@@ -167,6 +170,18 @@ async def retire_abandoned_indexes(connection: AsyncConnection, *, before: int) 
         .where(indexes.c.state == IndexState.PENDING, indexes.c.since < before)
         .values(state=IndexState.RETIRED)
     )
+
+
+async def retire_replaced_indexes(connection: AsyncConnection, *, before: int) -> None:
+    """Leave to the sweep what another index replaced before that moment, and its versions."""
+    replaced = sa.select(indexes.c.id).where(
+        indexes.c.state == IndexState.REPLACED, indexes.c.since < before
+    )
+    for index_id in (await connection.execute(replaced)).scalars().all():
+        await chunk_sets.remove_index(connection, index_id)
+        await connection.execute(
+            indexes.update().where(indexes.c.id == index_id).values(state=IndexState.RETIRED)
+        )
 
 
 async def retired_indexes(connection: AsyncConnection, *, limit: int) -> Sequence[str]:
@@ -198,15 +213,17 @@ def _collection(row: RowMapping) -> Collection:
         index=Index(
             id=row["index_id"],
             version=row["index_version"],
-            config=_config(row["config"]),
+            config=config_of(row["config"]),
             full_text=row["full_text"],
         ),
         create_time=times.to_datetime(row["create_time"]),
         update_time=times.to_datetime(row["update_time"]),
+        swap_time=times.to_datetime(row["index_since"]) if row["index_version"] > 1 else None,
     )
 
 
-def _config(stored: dict[str, Any]) -> IndexConfig:
+def config_of(stored: dict[str, Any]) -> IndexConfig:
+    """The settings of an index, from its row."""
     embedding = {**stored["embedding"], "pooling": Pooling(stored["embedding"]["pooling"])}
     return IndexConfig(
         EmbeddingModel(**embedding), Splitting(**stored["splitting"]), stored["language"]

@@ -1,11 +1,10 @@
 """Rows of documents. What a principal may not read is left out by the query itself."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.identity import Principal
@@ -14,14 +13,16 @@ from groundmesh_retriever.catalog import times
 from groundmesh_retriever.catalog.tables import (
     ChunkSetState,
     chunk_sets,
-    collections,
     documents,
+    outlines,
     readers,
 )
-from groundmesh_retriever.model import Collection, Document, DocumentDraft, DocumentHead
+from groundmesh_retriever.model import Collection, Document, DocumentDraft
 
 EVERYBODY = ""
 """The reader label, in the catalog and in the store, of a document that names none."""
+
+_other = chunk_sets.alias()
 
 
 @dataclass(frozen=True)
@@ -30,76 +31,6 @@ class LiveDocument:
 
     document: Document
     version: str
-
-
-@dataclass(frozen=True)
-class LiveVersion:
-    """What is live of a document."""
-
-    collection: CollectionName
-    version: str
-    since: int
-    """The moment of its commit, as the collection's update time was then."""
-    row: Sequence[str]
-    """The document's id, and what follows it in a head."""
-
-    @property
-    def head(self) -> DocumentHead:
-        """What its chunks say of their document; made when asked for, as most never are."""
-        document_id, uri, title, content_sha256, text_sha256 = self.row
-        of = self.collection
-        name = DocumentName(of.tenant, of.collection, document_id)
-        return DocumentHead(name, uri, title, content_sha256, text_sha256)
-
-
-@dataclass(frozen=True)
-class LiveVersions:
-    """What the catalog says of some versions of documents at one moment."""
-
-    index_id: str
-    """The index that serves."""
-    of: Mapping[str, LiveVersion | None]
-    """By each version that is known in it: what is live of its document now, if anything is."""
-
-
-_LIVE = chunk_sets.alias("live")
-# By the versions' primary key alone: told of more, SQLite would take another index, and read
-# every document of the collection.
-_OF_VERSIONS = (
-    sa.select(
-        collections.c.index_id.label("serving"),
-        chunk_sets.c.version,
-        chunk_sets.c.index_id,
-        _LIVE.c.version.label("live_version"),
-        _LIVE.c.since,
-        documents.c.document_id,
-        documents.c.uri,
-        documents.c.title,
-        documents.c.content_sha256,
-        documents.c.text_sha256,
-    )
-    .select_from(collections)
-    .outerjoin(chunk_sets, chunk_sets.c.version.in_(sa.bindparam("versions", expanding=True)))
-    .outerjoin(
-        _LIVE,
-        sa.and_(
-            _LIVE.c.index_id == chunk_sets.c.index_id,
-            _LIVE.c.document_id == chunk_sets.c.document_id,
-            _LIVE.c.state == sa.literal_column(f"'{ChunkSetState.LIVE}'"),  # for its own index
-        ),
-    )
-    .outerjoin(
-        documents,
-        sa.and_(
-            documents.c.collection_uid == collections.c.uid,
-            documents.c.document_id == _LIVE.c.document_id,
-        ),
-    )
-    .where(
-        collections.c.tenant == sa.bindparam("tenant"),
-        collections.c.collection_id == sa.bindparam("collection_id"),
-    )
-)
 
 
 def labels_of(principal: Principal) -> frozenset[str] | None:
@@ -139,22 +70,28 @@ async def page(
     return [_live_document(row, collection.name).document for row in rows]
 
 
-def live(
-    connection: Connection, name: CollectionName, versions: Sequence[str]
-) -> LiveVersions | None:
-    """What is live of the documents of these versions; None without a collection."""
-    asked = {"tenant": name.tenant, "collection_id": name.collection, "versions": versions}
-    rows = connection.execute(_OF_VERSIONS, asked).all()
-    if not rows:
-        return None
-    serving = rows[0][0]
-    # By position: most searches rank many more versions than they give chunks of.
-    of = {
-        version: LiveVersion(name, alive, since, head) if head[0] is not None else None
-        for _, version, index_id, alive, since, *head in rows
-        if index_id == serving
-    }
-    return LiveVersions(serving, of)
+async def missing(
+    connection: AsyncConnection,
+    collection: Collection,
+    *,
+    index_id: str,
+    after_id: str,
+    limit: int,
+) -> list[Document]:
+    """Documents by id that have nothing live in another index, those that come after an id."""
+    there = sa.exists().where(
+        _other.c.index_id == index_id,
+        _other.c.document_id == documents.c.document_id,
+        _other.c.state == ChunkSetState.LIVE,
+    )
+    statement = (
+        _live(collection, None)
+        .where(documents.c.document_id > after_id, ~there)
+        .order_by(documents.c.document_id)
+        .limit(limit)
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return [_live_document(row, collection.name).document for row in rows]
 
 
 async def put(connection: AsyncConnection, collection: Collection, document: Document) -> None:
@@ -181,6 +118,23 @@ async def put(connection: AsyncConnection, collection: Collection, document: Doc
     )
     labels = draft.reader_labels or (EVERYBODY,)
     await connection.execute(readers.insert(), [{**key, "label": label} for label in labels])
+
+
+async def put_outline(
+    connection: AsyncConnection, collection: Collection, document_id: str, data: bytes
+) -> None:
+    """Keep what splitting a document's text anew takes; it goes with the document's row."""
+    await connection.execute(
+        outlines.insert().values(collection_uid=collection.uid, document_id=document_id, data=data)
+    )
+
+
+async def outline(connection: AsyncConnection, collection: Collection, document_id: str) -> bytes:
+    """What was kept so; empty when nothing was."""
+    statement = sa.select(outlines.c.data).where(
+        outlines.c.collection_uid == collection.uid, outlines.c.document_id == document_id
+    )
+    return bytes((await connection.execute(statement)).scalar() or b"")
 
 
 async def remove(connection: AsyncConnection, collection: Collection, document_id: str) -> None:

@@ -1,9 +1,10 @@
 """The catalog's tables. Alembic migrations under ``migrations/`` make them; a test compares both.
 
-A collection has one index, or two while it is reindexed; an index is one collection of the vector
-store. A chunk set is the chunks of one version of one document in one index: PENDING while they
-are written, LIVE from the commit on, RETIRED when the sweep may delete them. Times are integers,
-microseconds since 1970 in UTC, which both databases compare alike.
+A collection has one index that serves, a SHADOW one while it is reindexed, and for a moment the one
+that was REPLACED; an index is one collection of the vector store. A chunk set is the chunks of one
+version of one document in one index: PENDING while they are written, LIVE from the commit on,
+RETIRED when the sweep may delete them. Times are integers, microseconds since 1970 in UTC, which
+both databases compare alike.
 """
 
 from enum import StrEnum
@@ -40,6 +41,8 @@ class IndexState(StrEnum):
     PENDING = "PENDING"
     SHADOW = "SHADOW"
     SERVING = "SERVING"
+    REPLACED = "REPLACED"
+    """Calls that were under way when another took its place find it whole; then it is retired."""
     RETIRED = "RETIRED"
 
 
@@ -49,6 +52,14 @@ class ChunkSetState(StrEnum):
     PENDING = "PENDING"
     LIVE = "LIVE"
     RETIRED = "RETIRED"
+
+
+class ReindexState(StrEnum):
+    """The life of a reindex."""
+
+    UNDER_WAY = "UNDER_WAY"
+    COMMITTED = "COMMITTED"
+    ABANDONED = "ABANDONED"
 
 
 collections = Table(
@@ -77,6 +88,26 @@ indexes = Table(
     Index("ix_indexes_state", "state", "since"),
 )
 
+reindexes = Table(
+    "reindexes",
+    metadata,
+    Column("id", _HEX, primary_key=True),
+    Column("collection_uid", _HEX, nullable=False),
+    Column("index_id", _HEX, nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("state", _STATE, nullable=False),
+    Column("begin_time", BigInteger, nullable=False),
+    ForeignKeyConstraint(["collection_uid"], ["collections.uid"], ondelete="CASCADE"),
+    Index("ix_reindexes_collection", "collection_uid"),
+    Index(
+        "uq_reindexes_under_way",
+        "collection_uid",
+        unique=True,
+        sqlite_where=text("state = 'UNDER_WAY'"),
+        postgresql_where=text("state = 'UNDER_WAY'"),
+    ),
+)
+
 documents = Table(
     "documents",
     metadata,
@@ -98,6 +129,20 @@ documents = Table(
     Index("ix_documents_uri", "collection_uid", "uri"),
     Index("ix_documents_text", "text_sha256"),
 )
+
+outlines = Table(
+    "outlines",
+    metadata,
+    Column("collection_uid", _HEX, primary_key=True),
+    Column("document_id", _HEX, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(
+        ["collection_uid", "document_id"],
+        ["documents.collection_uid", "documents.document_id"],
+        ondelete="CASCADE",
+    ),
+)
+"""What splitting a text anew takes beside it, compressed; apart, as no search needs it."""
 
 readers = Table(
     "readers",

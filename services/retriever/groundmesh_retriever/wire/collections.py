@@ -10,8 +10,10 @@ from groundmesh_retriever.model import (
     EmbeddingModel,
     IndexConfig,
     Pooling,
+    ReindexView,
     Splitting,
 )
+from groundmesh_retriever.reindexing import IndexChange
 from groundmesh_retriever.wire.common import timestamp
 
 _POOLINGS = {
@@ -42,8 +44,35 @@ def to_config(sent: collection_pb2.IndexConfig) -> IndexConfig:
     return complete(config, overlap_given=sent.splitting.HasField("overlap_tokens"))
 
 
+def to_change(sent: collection_pb2.IndexConfig) -> IndexChange:
+    """What of an index's settings is to be different."""
+    splitting = sent.splitting
+    return IndexChange(
+        embedding=_to_embedding(sent.embedding) if sent.embedding.model else None,
+        max_tokens=splitting.max_tokens or None,
+        overlap_tokens=splitting.overlap_tokens if splitting.HasField("overlap_tokens") else None,
+        method=splitting.method or None,
+        language=sent.analysis.language or None,
+    )
+
+
+def from_reindex(view: ReindexView) -> collection_pb2.Reindex:
+    """A reindex under way."""
+    reindex = view.reindex
+    return collection_pb2.Reindex(
+        reindex_id=reindex.id,
+        state=collection_pb2.REINDEX_STATE_BUILDING
+        if view.missing_count
+        else collection_pb2.REINDEX_STATE_BUILT,
+        index=_from_config(reindex.index.config),
+        document_count=view.document_count,
+        begin_time=timestamp(reindex.begin_time),
+        index_version=reindex.index.version,
+    )
+
+
 def from_view(view: CollectionView) -> collection_pb2.Collection:
-    """A collection with its counts."""
+    """A collection with its counts and its reindex."""
     collection = view.collection
     return collection_pb2.Collection(
         name=str(collection.name),
@@ -54,6 +83,7 @@ def from_view(view: CollectionView) -> collection_pb2.Collection:
         chunk_count=view.chunk_count,
         create_time=timestamp(collection.create_time),
         update_time=timestamp(collection.update_time),
+        reindex=from_reindex(view.reindex) if view.reindex else None,
     )
 
 

@@ -1,6 +1,8 @@
 """Documents and chunks as they travel."""
 
-from groundmesh.v1 import common_pb2, document_pb2
+from collections.abc import Iterator
+
+from groundmesh.v1 import common_pb2, document_pb2, retriever_pb2
 from groundmesh_retriever.model import (
     Chunk,
     ChunkSpan,
@@ -11,7 +13,10 @@ from groundmesh_retriever.model import (
     Splitting,
 )
 from groundmesh_retriever.parts import chunk_id
+from groundmesh_retriever.unbuilt import UnbuiltDocument
 from groundmesh_retriever.wire.common import scalar, timestamp
+
+_PART_BYTES = 1 << 20
 
 
 def to_draft(sent: document_pb2.Document) -> DocumentDraft:
@@ -49,6 +54,23 @@ def from_document(document: Document) -> document_pb2.Document:
     )
     sent.metadata.update(draft.metadata)
     return sent
+
+
+def from_unbuilt(source: UnbuiltDocument) -> Iterator[retriever_pb2.ReadUnbuiltDocumentResponse]:
+    """A document with all that splitting it anew takes, in parts."""
+    head = retriever_pb2.UnbuiltDocument(
+        document=from_document(source.document), version=source.version
+    )
+    yield retriever_pb2.ReadUnbuiltDocumentResponse(document=head)
+    for part in _parts(source.text):
+        yield retriever_pb2.ReadUnbuiltDocumentResponse(text_part=part)
+    for part in _parts(source.outline):
+        yield retriever_pb2.ReadUnbuiltDocumentResponse(outline_part=part)
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), _PART_BYTES):
+        yield data[start : start + _PART_BYTES]
 
 
 def to_span(sent: document_pb2.Chunk) -> ChunkSpan:
