@@ -10,6 +10,7 @@ from groundmesh_gateway.ask_requests import MAX_STOPS
 from groundmesh_gateway.downstreams import Downstream, Downstreams
 from groundmesh_gateway.find_clients import RemoteFinding
 from groundmesh_gateway.model_tokens import ModelTokensCache
+from groundmesh_gateway.query_models import QueryModels
 from groundmesh_gateway.tokenizer_client import chat_prompt
 
 
@@ -21,11 +22,12 @@ class RemoteAsking(RemoteFinding):
         request: gateway_pb2.AskRequest,
         downstreams: Downstreams,
         tokens: ModelTokensCache,
+        models: QueryModels,
         *,
         temperature: float,
     ) -> None:
         """``temperature`` is for a question that sets none."""
-        super().__init__(request.question, request, downstreams)
+        super().__init__(request.question, request, downstreams, models)
         self._model = request.model
         self._tokens = tokens
         self._sampling = generator_pb2.Sampling()

@@ -1,8 +1,16 @@
 """The embedder and the retriever, as the finding of passages wants them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from groundmesh.errors import FieldViolation, Internal, InvalidArgument
+from groundmesh.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Reason,
+)
 from groundmesh.v1 import (
     common_pb2,
     document_pb2,
@@ -16,6 +24,7 @@ from groundmesh.v1 import (
 from groundmesh_gateway.downstreams import Downstreams
 from groundmesh_gateway.find_wire import found_passage, rows
 from groundmesh_gateway.finding import Embedded, Found, Wish
+from groundmesh_gateway.query_models import QueryModels
 
 _PASSAGES = 5
 _RESULTS = 10
@@ -31,7 +40,9 @@ class RemoteFinding:
         text: str,
         request: gateway_pb2.AskRequest | gateway_pb2.GatewayServiceSearchRequest,
         downstreams: Downstreams,
+        models: QueryModels,
     ) -> None:
+        self._models = models
         self._text = text
         self._collections = request.collections
         self._retrieval = request.retrieval
@@ -50,8 +61,12 @@ class RemoteFinding:
 
     async def embed(self) -> Embedded[embedder_pb2.EmbedResponse]:
         """The query's vector."""
+        return await self._embed(self._models.of(self._collections[0]))
+
+    async def _embed(self, model: str) -> Embedded[embedder_pb2.EmbedResponse]:
         embedder = self._downstreams.embedder
         request = embedder_pb2.EmbedRequest(
+            model=model,
             kind=embedder_pb2.INPUT_KIND_QUERY,
             texts=[self._text],
             dtype=common_pb2.VECTOR_DTYPE_F32,
@@ -65,6 +80,22 @@ class RemoteFinding:
 
     async def search(self, vector: embedder_pb2.EmbedResponse | None, *, depth: int) -> Found:
         """The best chunks for the query."""
+        try:
+            return await self._search(vector, depth)
+        except FailedPrecondition as error:
+            if vector is None or error.reason is not Reason.MODEL_MISMATCH:
+                raise
+            collection = self._collections[0]
+            model = await self._models.ask(collection)
+            if model == vector.model:
+                raise  # another revision of it, then, which no other turn would mend
+            with suppress(NotFound):  # it is not served: what the retriever said is the matter
+                found = await self._search((await self._embed(model)).vector, depth)
+                self._models.know(collection, model)
+                return found
+            raise
+
+    async def _search(self, vector: embedder_pb2.EmbedResponse | None, depth: int) -> Found:
         retriever = self._downstreams.retriever
         stub = retriever_pb2_grpc.RetrieverServiceStub(retriever.channel)
         try:

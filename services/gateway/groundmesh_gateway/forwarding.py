@@ -14,10 +14,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from groundmesh.identity import current_principal
-from groundmesh.names import TenantName
+from groundmesh.names import CollectionName, TenantName
+from groundmesh.server.checks import require_name
 from groundmesh.v1 import collection_pb2, document_pb2
 from groundmesh_gateway.downstreams import Downstream, Downstreams
 from groundmesh_gateway.index_defaults import complete_index
+from groundmesh_gateway.ingest_target import get_collection
 
 _SERVICES = (
     collection_pb2.DESCRIPTOR.services_by_name["CollectionService"],
@@ -37,7 +39,17 @@ def register_forwarding(server: grpc.aio.Server, downstreams: Downstreams) -> No
     async def complete_creation(request: collection_pb2.CreateCollectionRequest) -> None:
         await complete_index(request.collection.index, downstreams.embedder)
 
-    completions: Mapping[str, _Completion] = {"CreateCollection": complete_creation}
+    async def complete_reindex(request: collection_pb2.BeginReindexRequest) -> None:
+        if not request.index.embedding.model:
+            name = require_name(request.name, CollectionName, field="name")
+            now = await get_collection(name, downstreams.retriever)
+            request.index.embedding.model = now.index.embedding.model
+        await complete_index(request.index, downstreams.embedder)
+
+    completions: Mapping[str, _Completion] = {
+        "CreateCollection": complete_creation,
+        "BeginReindex": complete_reindex,
+    }
     for service in _SERVICES:
         handlers = {
             method.name: _handler(method, downstreams.retriever, completions.get(method.name))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from itertools import count
 from types import TracebackType
 from typing import Self
@@ -73,6 +74,37 @@ class RemoteEmbedder:
         if vectors.rows != count or len(vectors.data) != 4 * vectors.rows * vectors.dimension:
             raise Internal(f"the embedder gave {vectors.rows} rows for {count} texts")
         return Matrix(vectors.data, vectors.rows, vectors.dimension)
+
+
+class Embedders:
+    """The models of the targets that one call writes to, each on a stream of its own."""
+
+    def __init__(self, embedder: Downstream, *, timeout_s: float) -> None:
+        """``timeout_s`` is how long the answer to one request may take."""
+        self._embedder = embedder
+        self._timeout_s = timeout_s
+        self._models: dict[tuple[str, str], RemoteEmbedder] = {}
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._open.aclose()
+
+    def of(self, target: Target) -> RemoteEmbedder:
+        """The model of a target."""
+        key = (target.model, target.revision)
+        if key not in self._models:
+            made = RemoteEmbedder(self._embedder, target, timeout_s=self._timeout_s)
+            self._open.push_async_exit(made)
+            self._models[key] = made
+        return self._models[key]
 
 
 _Answer = asyncio.Future[embedder_pb2.EmbedResponse]

@@ -1,5 +1,7 @@
 """The collection that a stream is for: found or created, and checked against the embedder."""
 
+from dataclasses import replace
+
 from groundmesh.errors import AlreadyExists, FailedPrecondition, NotFound, Reason
 from groundmesh.names import CollectionName
 from groundmesh.server.checks import require_name
@@ -12,23 +14,58 @@ from groundmesh.v1 import (
 )
 from groundmesh_gateway.downstreams import Downstream, Downstreams
 from groundmesh_gateway.index_defaults import complete_index
-from groundmesh_gateway.ingestion.model import Target
+from groundmesh_gateway.ingestion.model import Plan, Target
 from groundmesh_gateway.splitting import METHOD, Splitting
 from groundmesh_gateway.workers import TokenizerFile
 
 
-async def open_target(begin: gateway_pb2.IngestBegin, downstreams: Downstreams) -> Target:
-    """All that documents for the collection of ``begin`` depend on; created first if it says so."""
+async def open_plan(begin: gateway_pb2.IngestBegin, downstreams: Downstreams) -> Plan:
+    """Where documents for the collection of ``begin`` go; created first if it says so."""
     name = require_name(begin.parent, CollectionName, field="begin.parent")
-    index = (await _collection(name, begin, downstreams)).index
-    await _check_served(index, downstreams.embedder)
-    stub = embedder_pb2_grpc.EmbedderServiceStub(downstreams.embedder.channel)
-    with downstreams.embedder.errors():
+    return await _plan(await _collection(name, begin, downstreams), downstreams)
+
+
+async def reread_plan(collection: str, downstreams: Downstreams) -> Plan:
+    """Where documents for a collection go now."""
+    name = CollectionName.parse(collection, field="collection")
+    return await _plan(await get_collection(name, downstreams.retriever), downstreams)
+
+
+async def shadow_target(
+    name: CollectionName, reindex_id: str, downstreams: Downstreams
+) -> tuple[Target, collection_pb2.Collection]:
+    """The shadow index of a reindex, and its collection."""
+    collection = await get_collection(name, downstreams.retriever)
+    if not collection.HasField("reindex") or collection.reindex.reindex_id != reindex_id:
+        raise FailedPrecondition(
+            f"the reindex {reindex_id!r} of {name} is not under way", reason=Reason.REINDEX_OVER
+        )
+    return await _shadow(collection, downstreams.embedder), collection
+
+
+async def _plan(collection: collection_pb2.Collection, downstreams: Downstreams) -> Plan:
+    serving = await _target(collection.name, collection.index, downstreams.embedder)
+    serving = replace(serving, index_version=collection.index_version)
+    if not collection.HasField("reindex"):
+        return Plan(serving)
+    return Plan(serving, await _shadow(collection, downstreams.embedder))
+
+
+async def _shadow(collection: collection_pb2.Collection, embedder: Downstream) -> Target:
+    reindex = collection.reindex
+    target = await _target(collection.name, reindex.index, embedder)
+    return replace(target, index_version=reindex.index_version, reindex_id=reindex.reindex_id)
+
+
+async def _target(name: str, index: collection_pb2.IndexConfig, embedder: Downstream) -> Target:
+    await _check_served(index, embedder)
+    stub = embedder_pb2_grpc.EmbedderServiceStub(embedder.channel)
+    with embedder.errors():
         tokenizer = await stub.GetTokenizer(
             embedder_pb2.EmbedderServiceGetTokenizerRequest(model=index.embedding.model)
         )
     return Target(
-        collection=str(name),
+        collection=name,
         splitting=Splitting(index.splitting.max_tokens, index.splitting.overlap_tokens),
         model=index.embedding.model,
         revision=index.embedding.revision,
@@ -42,17 +79,18 @@ async def _collection(
     name: CollectionName, begin: gateway_pb2.IngestBegin, downstreams: Downstreams
 ) -> collection_pb2.Collection:
     try:
-        return await _get(name, downstreams.retriever)
+        return await get_collection(name, downstreams.retriever)
     except NotFound:
         if not begin.create_collection:
             raise
     try:
         return await _create(name, begin.index, downstreams)
     except AlreadyExists:  # another stream was faster
-        return await _get(name, downstreams.retriever)
+        return await get_collection(name, downstreams.retriever)
 
 
-async def _get(name: CollectionName, retriever: Downstream) -> collection_pb2.Collection:
+async def get_collection(name: CollectionName, retriever: Downstream) -> collection_pb2.Collection:
+    """A collection as it is now."""
     stub = collection_pb2_grpc.CollectionServiceStub(retriever.channel)
     with retriever.errors():
         response = await stub.GetCollection(collection_pb2.GetCollectionRequest(name=str(name)))
@@ -78,7 +116,8 @@ async def _check_served(index: collection_pb2.IndexConfig, embedder: Downstream)
     """FAILED_PRECONDITION when what is ingested now would not go with what is in there."""
     if index.splitting.method != METHOD:
         raise FailedPrecondition(
-            f"the collection is split by {index.splitting.method!r}, the gateway splits by {METHOD}"
+            f"the collection is split by {index.splitting.method!r}, the gateway splits by"
+            f" {METHOD}; reindex it (groundmesh collections reindex)"
         )
     stub = embedder_pb2_grpc.EmbedderServiceStub(embedder.channel)
     with embedder.errors():

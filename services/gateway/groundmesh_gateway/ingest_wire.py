@@ -10,6 +10,7 @@ from groundmesh.request_id import current_request_id
 from groundmesh.status import to_status
 from groundmesh.v1 import common_pb2, document_pb2, gateway_pb2, retriever_pb2
 from groundmesh_gateway.ingestion.model import (
+    ChunkStream,
     Description,
     DocumentDone,
     EmbeddedChunks,
@@ -18,6 +19,7 @@ from groundmesh_gateway.ingestion.model import (
     NewDocument,
     Outcome,
     Part,
+    Plan,
     Progress,
     Scalar,
     Step,
@@ -96,17 +98,47 @@ def document_done(upserted: retriever_pb2.UpsertedDocument) -> DocumentDone:
 
 
 async def upsert_steps(
-    target: Target, document: NewDocument, parts: AsyncIterator[EmbeddedChunks]
+    plan: Plan, document: NewDocument, serving: ChunkStream, shadow: ChunkStream | None
 ) -> AsyncGenerator[retriever_pb2.UpsertDocumentsRequest, None]:
     """All that is sent to the retriever for one document."""
-    yield retriever_pb2.UpsertDocumentsRequest(document=_from_new(target, document))
-    for start in range(0, len(document.text), _TEXT_PART_BYTES):
-        part = document.text[start : start + _TEXT_PART_BYTES]
+    yield retriever_pb2.UpsertDocumentsRequest(document=_from_new(plan, document))
+    for part in _cut(document.text):
         yield retriever_pb2.UpsertDocumentsRequest(text_part=part)
-    async for embedded in parts:
-        yield retriever_pb2.UpsertDocumentsRequest(chunks=_from_embedded(embedded))
-    commit = retriever_pb2.UpsertCommit(chunk_count=document.chunk_count)
+    for part in _cut(document.outline):
+        yield retriever_pb2.UpsertDocumentsRequest(outline_part=part)
+    commit = retriever_pb2.UpsertCommit(chunk_count=serving.count)
+    async for embedded in serving.parts:
+        yield retriever_pb2.UpsertDocumentsRequest(chunks=_from_embedded(embedded, shadow=False))
+    if shadow is not None:
+        commit.shadow_chunk_count = shadow.count
+        async for embedded in shadow.parts:
+            yield retriever_pb2.UpsertDocumentsRequest(chunks=_from_embedded(embedded, shadow=True))
     yield retriever_pb2.UpsertDocumentsRequest(commit=commit)
+
+
+async def shadow_steps(
+    target: Target, name: str, version: str, chunks: ChunkStream
+) -> AsyncGenerator[retriever_pb2.UpsertDocumentsRequest, None]:
+    """All that is sent for a document that is there, and is to be in the shadow index."""
+    begin = retriever_pb2.UpsertShadow(document=name, version=version, target=_from_shadow(target))
+    yield retriever_pb2.UpsertDocumentsRequest(shadow=begin)
+    async for embedded in chunks.parts:
+        yield retriever_pb2.UpsertDocumentsRequest(chunks=_from_embedded(embedded, shadow=True))
+    commit = retriever_pb2.UpsertCommit(shadow_chunk_count=chunks.count)
+    yield retriever_pb2.UpsertDocumentsRequest(commit=commit)
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), _TEXT_PART_BYTES):
+        yield data[start : start + _TEXT_PART_BYTES]
+
+
+def _from_shadow(target: Target) -> retriever_pb2.ShadowTarget:
+    return retriever_pb2.ShadowTarget(
+        reindex_id=target.reindex_id,
+        embedding_model=target.model,
+        embedding_revision=target.revision,
+    )
 
 
 def _to_description(document: gateway_pb2.IngestDocument) -> Description:
@@ -135,7 +167,8 @@ def _to_metadata(struct: Struct) -> dict[str, Scalar | None]:
     return metadata
 
 
-def _from_new(target: Target, document: NewDocument) -> retriever_pb2.UpsertDocument:
+def _from_new(plan: Plan, document: NewDocument) -> retriever_pb2.UpsertDocument:
+    target = plan.serving
     description = document.description
     metadata = Struct()
     metadata.update(dict(description.metadata))
@@ -152,11 +185,14 @@ def _from_new(target: Target, document: NewDocument) -> retriever_pb2.UpsertDocu
         ),
         embedding_model=target.model,
         embedding_revision=target.revision,
+        index_version=target.index_version,
+        shadow=_from_shadow(plan.shadow) if plan.shadow else None,
     )
 
 
-def _from_embedded(embedded: EmbeddedChunks) -> retriever_pb2.ChunkPart:
+def _from_embedded(embedded: EmbeddedChunks, *, shadow: bool) -> retriever_pb2.ChunkPart:
     return retriever_pb2.ChunkPart(
+        shadow=shadow,
         chunks=_from_chunks(embedded.chunks),
         vectors=common_pb2.Vectors(
             data=embedded.vectors.data,

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 from groundmesh.chunk_context import in_context
 from groundmesh.errors import Reason
-from groundmesh_gateway.parsing import parse
+from groundmesh_gateway.outline import from_outline, to_outline
+from groundmesh_gateway.parsing import Parsed, parse
 from groundmesh_gateway.parsing.document import ExtractedDocument, Place, unusable
 from groundmesh_gateway.splitting import (
     Contexts,
@@ -36,6 +37,8 @@ class Job:
     model_tokens: int
     """The tokens that the model reads, the prompt's and special ones included."""
     max_text_bytes: int
+    kept_text_bytes: int | None = None
+    """Of the data, the text that was extracted before; its outline follows. None: it is a file."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Prepared:
     """Empty when the document has none."""
     media_type: str
     chunk_count: int
+    outline: bytes
+    """What splitting the text again takes beside it."""
     chunk_lines: bytes
     """A JSON array a line for each chunk: a large document has more chunks than should be
     objects at once."""
@@ -68,7 +73,7 @@ class Prepared:
     @property
     def size(self) -> int:
         """The bytes that it takes in memory."""
-        return len(self.text) + len(self.chunk_lines)
+        return len(self.text) + len(self.outline) + len(self.chunk_lines)
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks in order."""
@@ -83,16 +88,17 @@ class Prepared:
 
 
 def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
-    """Extract the text of ``data`` and split it; MeshError with the reason when it can't be."""
-    parsed = parse(data, uri=job.uri, declared_media_type=job.media_type)
+    """Extract the text of ``data``, or take a kept one, and split it; MeshError if it can't be."""
+    parsed = _parsed(job, data)
     document = parsed.document
     text = document.text.encode()
     if len(text) > job.max_text_bytes:
         message = f"its text has {len(text)} bytes, the limit is {job.max_text_bytes}"
         raise unusable(Reason.DOCUMENT_TOO_LARGE, message)
     splitting = _that_fits(job, counter)
+    title = job.title or document.title
     contexts = Contexts(
-        job.title or document.title,
+        title,
         [(mark.offset, mark.place.heading_path) for mark in document.marks],
         counter=counter,
         most_tokens=context_room(splitting, counter),
@@ -105,8 +111,16 @@ def prepare(job: Job, data: bytes, counter: TokenCounter) -> Prepared:
         title=document.title,
         media_type=parsed.media_type,
         chunk_count=len(lines),
+        outline=to_outline(document, title=title),
         chunk_lines=b"\n".join(lines),
     )
+
+
+def _parsed(job: Job, data: bytes) -> Parsed:
+    if job.kept_text_bytes is None:
+        return parse(data, uri=job.uri, declared_media_type=job.media_type)
+    text, outline = data[: job.kept_text_bytes], data[job.kept_text_bytes :]
+    return Parsed(from_outline(text.decode(), outline), job.media_type)
 
 
 def _that_fits(job: Job, counter: TokenCounter) -> Splitting:

@@ -18,6 +18,7 @@ from groundmesh_gateway.find_clients import RemoteFinding
 from groundmesh_gateway.find_wire import scored_chunk
 from groundmesh_gateway.finding import Finder
 from groundmesh_gateway.model_tokens import ModelTokensCache
+from groundmesh_gateway.query_models import QueryModels
 from groundmesh_gateway.servicer_ingest import IngestServicer
 from groundmesh_gateway.stages import Stopwatch
 from groundmesh_gateway.tokenizer_client import RemoteTokenizers
@@ -42,6 +43,7 @@ class AskServicer:
         self._downstreams = downstreams
         self._settings = settings
         self._tokens = ModelTokensCache(RemoteTokenizers(downstreams.generator))
+        self._models = QueryModels(downstreams.retriever)
 
     async def close(self) -> None:
         """End what was begun for calls, all of which are over."""
@@ -53,7 +55,11 @@ class AskServicer:
         """Answer a question from a collection."""
         check_ask(request)
         mesh = RemoteAsking(
-            request, self._downstreams, self._tokens, temperature=self._settings.temperature
+            request,
+            self._downstreams,
+            self._tokens,
+            self._models,
+            temperature=self._settings.temperature,
         )
         bound = request.sampling.max_tokens if request.sampling.HasField("max_tokens") else None
         ask = Ask(request.question, mesh, self._settings.options, max_tokens=bound)
@@ -66,7 +72,8 @@ class AskServicer:
     ) -> gateway_pb2.GatewayServiceSearchResponse:
         """Search by words."""
         check_search(request)
-        mesh, watch = RemoteFinding(request.query, request, self._downstreams), Stopwatch()
+        mesh = RemoteFinding(request.query, request, self._downstreams, self._models)
+        watch = Stopwatch()
         found = await Finder(mesh, self._settings.options.finding, watch).find()
         return gateway_pb2.GatewayServiceSearchResponse(
             chunks=[scored_chunk(passage, mesh.found) for passage in found.passages],
@@ -109,6 +116,14 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         if self._ingest is None:
             raise _other_role("Ingest", "ingest")
         await self._ingest.Ingest(request_iterator, context)
+
+    async def RunReindex(  # type: ignore[override] # noqa: N802 - it writes by itself
+        self, request: gateway_pb2.RunReindexRequest, context: Context
+    ) -> None:
+        """Fill a shadow index."""
+        if self._ingest is None:
+            raise _other_role("RunReindex", "ingest")
+        await self._ingest.RunReindex(request, context)
 
 
 def _other_role(method: str, role: str) -> Unimplemented:

@@ -1,4 +1,4 @@
-"""``GatewayService.Ingest``: translates messages and delegates to the ingestion."""
+"""``Ingest`` and ``RunReindex``: translates messages and delegates to the ingestion."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,14 +6,20 @@ from typing import Any
 import grpc.aio
 
 from groundmesh.errors import InvalidArgument
+from groundmesh.names import CollectionName
+from groundmesh.server.checks import require_name
 from groundmesh.server.writing import ResponseWriter
 from groundmesh.v1 import gateway_pb2
 from groundmesh_gateway.downstreams import Downstreams
-from groundmesh_gateway.ingest_embedder import RemoteEmbedder
+from groundmesh_gateway.ingest_embedder import Embedders
 from groundmesh_gateway.ingest_store import RemoteStore
-from groundmesh_gateway.ingest_target import open_target
+from groundmesh_gateway.ingest_target import open_plan, reread_plan, shadow_target
 from groundmesh_gateway.ingest_wire import to_response, to_steps
 from groundmesh_gateway.ingestion.engine import IngestEngine
+from groundmesh_gateway.plans import Plans
+from groundmesh_gateway.reindex_shadow import RemoteShadow
+from groundmesh_gateway.reindex_wire import to_reindex_response, to_size
+from groundmesh_gateway.write_streams import WriteStreams
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,25 +36,49 @@ class IngestServicer:
         self, request_iterator: AsyncIterator[gateway_pb2.IngestRequest], context: Context
     ) -> None:
         """Take documents in. It writes by itself: events come from many tasks."""
-        writer = ResponseWriter(context)
-        target = await open_target(await _begin(request_iterator), self._downstreams)
-        options = self._engine.options
-        embedder = RemoteEmbedder(
-            self._downstreams.embedder, target, timeout_s=options.embed_timeout_s
-        )
-        store = RemoteStore(
-            self._downstreams.retriever,
-            target,
-            streams=options.write_streams,
-            timeout_s=options.write_timeout_s,
-        )
-        async with embedder, store:
+        behind = self._downstreams
+        plan = await open_plan(await _begin(request_iterator), behind)
+        target, options, writer = plan.serving, self._engine.options, ResponseWriter(context)
+        async with (
+            Embedders(behind.embedder, timeout_s=options.embed_timeout_s) as embedders,
+            WriteStreams(
+                behind.retriever, streams=options.write_streams, timeout_s=options.write_timeout_s
+            ) as streams,
+        ):
+            store = RemoteStore(
+                behind.retriever,
+                streams,
+                Plans(plan, lambda: reread_plan(target.collection, behind)),
+                maker=lambda other: self._engine.chunk_maker(other, embedders.of(other).embed),
+                timeout_s=options.write_timeout_s,
+            )
             await self._engine.run(
                 to_steps(request_iterator),
                 target=target,
-                embedder=embedder,
+                embedder=embedders.of(target),
                 store=store,
                 emit=lambda event: writer.write(to_response(event)),
+            )
+
+    async def RunReindex(  # noqa: N802
+        self, request: gateway_pb2.RunReindexRequest, context: Context
+    ) -> None:
+        """Fill the shadow index of a reindex. It writes by itself, too."""
+        name = require_name(request.name, CollectionName, field="name")
+        behind, options, writer = self._downstreams, self._engine.options, ResponseWriter(context)
+        target, collection = await shadow_target(name, request.reindex_id, behind)
+        async with (
+            Embedders(behind.embedder, timeout_s=options.embed_timeout_s) as embedders,
+            WriteStreams(
+                behind.retriever, streams=options.write_streams, timeout_s=options.write_timeout_s
+            ) as streams,
+        ):
+            await self._engine.rebuild(
+                RemoteShadow(behind.retriever, streams, target, timeout_s=options.write_timeout_s),
+                target=target,
+                embedder=embedders.of(target),
+                size=to_size(collection),
+                emit=lambda event: writer.write(to_reindex_response(event)),
             )
 
 

@@ -55,7 +55,7 @@ class Workers:
         if data == b"odd":
             raise ZeroDivisionError
         text = data[:4]
-        return Prepared(text, "", "text/plain", 1, lines_of(text))
+        return Prepared(text, "", "text/plain", 1, b"", lines_of(text))
 
 
 class Embedder:

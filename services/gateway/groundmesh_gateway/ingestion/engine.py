@@ -1,17 +1,27 @@
 """What all streams of documents share: the parse workers and a bound on bytes."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from groundmesh.errors import Internal
 from groundmesh_gateway.ingestion.batching import EmbeddingBatcher
 from groundmesh_gateway.ingestion.budget import Budget
-from groundmesh_gateway.ingestion.model import DocumentStore, Embedder, Step, Target
+from groundmesh_gateway.ingestion.model import (
+    DocumentStore,
+    Embedder,
+    Matrix,
+    Step,
+    Target,
+)
 from groundmesh_gateway.ingestion.options import IngestOptions
 from groundmesh_gateway.ingestion.patience import Patience
 from groundmesh_gateway.ingestion.pipeline import Pipeline
+from groundmesh_gateway.ingestion.rebuilding import Bounds, Rebuild, Shadow, Size
+from groundmesh_gateway.ingestion.rebuilding import Emit as EmitBuilt
 from groundmesh_gateway.ingestion.receiving import Receiver
 from groundmesh_gateway.ingestion.run import Emit, IngestRun
+from groundmesh_gateway.ingestion.splitting_again import ChunkMaker, Embed
 from groundmesh_gateway.preparing import Job
 from groundmesh_gateway.splitting import Splitting
 from groundmesh_gateway.workers import TokenizerFile, WorkerPool
@@ -93,18 +103,63 @@ class IngestEngine:
         finally:
             self._streams -= 1
 
-    def _pipeline(self, target: Target, embedder: Embedder, store: DocumentStore) -> Pipeline:
+    async def rebuild(
+        self, shadow: Shadow, *, target: Target, embedder: Embedder, size: Size, emit: EmitBuilt
+    ) -> None:
+        """Fill a shadow index with what it lacks, and tell of it."""
+        options = self.options
+        batcher = self._batcher(embedder)
+
+        async def embed(texts: Sequence[str]) -> Matrix:
+            return await (await batcher.order(texts))
+
+        rebuild = Rebuild(
+            shadow,
+            self.chunk_maker(target, embed),
+            Patience(options.patience_s),
+            Bounds(options.documents_in_hand, self._in_hand),
+            size=size,
+            emit=emit,
+        )
+        self._streams += 1
+        try:
+            async with asyncio.TaskGroup() as helpers:
+                embedding = [
+                    helpers.create_task(batcher.work()) for _ in range(options.embed_calls)
+                ]
+                await rebuild.run()
+                for helper in embedding:
+                    helper.cancel()
+        finally:
+            self._streams -= 1
+
+    def chunk_maker(self, target: Target, embed: Embed) -> ChunkMaker:
+        """What splits kept texts for a target."""
+        options = self.options
+        return ChunkMaker(
+            target,
+            self._pool,
+            embed,
+            batch_texts=options.embed_batch_texts,
+            batches_ahead=options.embed_calls,
+        )
+
+    def _batcher(self, embedder: Embedder) -> EmbeddingBatcher:
         options = self.options
         texts_under_way = options.embed_batch_texts * options.embed_calls
+        return EmbeddingBatcher(
+            embedder,
+            patience=Patience(options.patience_s),
+            batch_texts=options.embed_batch_texts,
+            max_texts=2 * texts_under_way,  # so that the next calls are full at once
+        )
+
+    def _pipeline(self, target: Target, embedder: Embedder, store: DocumentStore) -> Pipeline:
+        options = self.options
         return Pipeline(
             target=target,
             workers=self._pool,
-            batcher=EmbeddingBatcher(
-                embedder,
-                patience=Patience(options.patience_s),
-                batch_texts=options.embed_batch_texts,
-                max_texts=2 * texts_under_way,  # so that the next calls are full at once
-            ),
+            batcher=self._batcher(embedder),
             store=store,
             store_patience=Patience(options.patience_s),
             lookups=Budget(_LOOKUPS),

@@ -24,6 +24,18 @@ class Target:
     passage_prompt: str
     model_tokens: int
     tokenizer: TokenizerFile
+    index_version: int = 0
+    reindex_id: str = ""
+    """Of the shadow index that the target is; empty for the index that serves."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a document has to be written to, in one commit."""
+
+    serving: Target
+    shadow: Target | None = None
+    """While the collection is reindexed."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class NewDocument:
     content_sha256: str
     content_bytes: int
     text: bytes
+    outline: bytes
     chunk_count: int
 
 
@@ -132,6 +145,14 @@ class Progress:
     chunks_per_s: float
     """Over the last seconds."""
     bytes_per_s: float
+
+
+@dataclass(frozen=True)
+class ChunkStream:
+    """A document's chunks for one target, and how many there will be."""
+
+    parts: AsyncIterator[EmbeddedChunks]
+    count: int
 
 
 class Embedder(Protocol):

@@ -107,7 +107,7 @@ class Pipeline:
         """The chunks with their vectors, ordered a few batches ahead of who takes them."""
         ahead: deque[tuple[Sequence[Chunk], asyncio.Future[Matrix]]] = deque()
         try:
-            for chunks in _batches(prepared.chunks(), self.batch_texts):
+            for chunks in batches(prepared.chunks(), self.batch_texts):
                 texts = [prepared.passage_of(chunk) for chunk in chunks]
                 ahead.append((chunks, await self.batcher.order(texts)))
                 if len(ahead) > self.batches_ahead:
@@ -158,7 +158,8 @@ class _Taken:
         self._count(len(part.chunks))
 
 
-def _batches(chunks: Iterator[Chunk], size: int) -> Iterator[Sequence[Chunk]]:
+def batches(chunks: Iterator[Chunk], size: int) -> Iterator[Sequence[Chunk]]:
+    """The chunks, so many at a time."""
     while batch := tuple(islice(chunks, size)):
         yield batch
 
@@ -172,6 +173,7 @@ def described(document: Received, prepared: Prepared) -> NewDocument:
         content_sha256=document.sha256,
         content_bytes=len(document.data),
         text=prepared.text,
+        outline=prepared.outline,
         chunk_count=prepared.chunk_count,
     )
 

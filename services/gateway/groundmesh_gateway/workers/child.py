@@ -82,7 +82,7 @@ def _answer(prepared: Prepared) -> frames.Frame:
         "media_type": prepared.media_type,
         "chunk_count": prepared.chunk_count,
     }
-    return frames.Frame(header, (prepared.text, prepared.chunk_lines))
+    return frames.Frame(header, (prepared.text, prepared.outline, prepared.chunk_lines))
 
 
 def _refusal(error: MeshError) -> frames.Frame:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct(">I")
 _MAX_HEADER_BYTES = 256 * 1024
-_MAX_BLOBS = 2
+_MAX_BLOBS = 3
 _PIECE_BYTES = 256 * 1024
 
 

@@ -131,8 +131,8 @@ class WorkerPool:
 def _prepared(answer: Frame) -> Prepared:
     if "reason" in answer.header:
         raise unusable(Reason(answer.header["reason"]), answer.header["message"])
-    text, chunk_lines = answer.blobs
-    return Prepared(text=text, chunk_lines=chunk_lines, **answer.header)
+    text, outline, chunk_lines = answer.blobs
+    return Prepared(text=text, outline=outline, chunk_lines=chunk_lines, **answer.header)
 
 
 def _verdict(death: WorkerDied) -> MeshError:
