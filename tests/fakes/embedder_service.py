@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import InvalidArgument, MeshError, Reason, Unavailable
+from groundmesh.errors import InvalidArgument, MeshError, NotFound, Reason, Unavailable
 from groundmesh.server.app import Service
 from groundmesh.status import to_status
 from groundmesh.v1 import common_pb2, embedder_pb2, embedder_pb2_grpc
@@ -46,6 +46,9 @@ class FakeEmbedderService(embedder_pb2_grpc.EmbedderServiceServicer):
         self.failures: list[MeshError] = []
         """What the next requests end with; Unavailable ends their stream."""
         self.revision = REVISION
+        self.poison = POISON
+        self.models = {MODEL: DIMENSION}
+        """What is served, with the numbers in a vector; the first is the default."""
         self.on_call: Callable[[], None] = lambda: None
         self._remember_texts = remember_texts
         self._max_input_tokens = max_input_tokens
@@ -84,38 +87,51 @@ class FakeEmbedderService(embedder_pb2_grpc.EmbedderServiceServicer):
             self.running -= 1
         if self.failures:
             raise self.failures.pop(0)
-        if any(POISON in text for text in request.texts):
+        if any(self.poison in text for text in request.texts):
             raise InvalidArgument.of_field("texts", "too long", reason=Reason.INPUT_TOO_LONG)
-        rows = [len(text).to_bytes(4 * DIMENSION, "little") for text in request.texts]
+        model = self._served(request.model)
+        rows = [self.row(text, self.models[model]) for text in request.texts]
         return embedder_pb2.EmbedResponse(
-            model=MODEL,
+            model=model,
             revision=self.revision,
             vectors=common_pb2.Vectors(
                 data=b"".join(rows),
                 rows=len(rows),
-                dimension=DIMENSION,
+                dimension=self.models[model],
                 dtype=common_pb2.VECTOR_DTYPE_F32,
             ),
         )
 
+    def row(self, text: str, dimension: int) -> bytes:
+        """The vector of a text."""
+        return len(text).to_bytes(4 * dimension, "little")
+
     async def ListModels(
         self, request: embedder_pb2.EmbedderServiceListModelsRequest, context: Context
     ) -> embedder_pb2.EmbedderServiceListModelsResponse:
-        model = embedder_pb2.EmbeddingModel(
-            model=MODEL,
-            revision=self.revision,
-            dimension=DIMENSION,
-            max_input_tokens=self._max_input_tokens,
-            normalized=True,
-        )
-        return embedder_pb2.EmbedderServiceListModelsResponse(embedding_models=[model])
+        models = [
+            embedder_pb2.EmbeddingModel(
+                model=model,
+                revision=self.revision,
+                dimension=dimension,
+                max_input_tokens=self._max_input_tokens,
+                normalized=True,
+            )
+            for model, dimension in self.models.items()
+        ]
+        return embedder_pb2.EmbedderServiceListModelsResponse(embedding_models=models)
 
     async def GetTokenizer(
         self, request: embedder_pb2.EmbedderServiceGetTokenizerRequest, context: Context
     ) -> embedder_pb2.EmbedderServiceGetTokenizerResponse:
         return embedder_pb2.EmbedderServiceGetTokenizerResponse(
-            model=MODEL,
+            model=self._served(request.model),
             tokenizer_json=tokenizer_files.wordpiece(),
             sha256="fake",
             max_input_tokens=self._max_input_tokens,
         )
+
+    def _served(self, model: str) -> str:
+        if model and model not in self.models:
+            raise NotFound(f"no {model}", reason=Reason.MODEL_NOT_FOUND)
+        return model or next(iter(self.models))

@@ -330,8 +330,10 @@ class FakeDocuments(document_pb2_grpc.DocumentServiceServicer):
 def gateway_service(memory: Memory) -> Service:
     """All of the fake, to be served with the production chassis."""
 
+    fake = FakeGateway(memory)  # type: ignore[abstract]  # no reindex
+
     def register(server: grpc.aio.Server) -> None:
-        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(FakeGateway(memory), server)
+        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(fake, server)
         collections = FakeCollections(memory)  # type: ignore[abstract]  # no reindex
         collection_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)
         document_pb2_grpc.add_DocumentServiceServicer_to_server(FakeDocuments(memory), server)

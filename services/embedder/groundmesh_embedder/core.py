@@ -1,23 +1,21 @@
 """The embedder: models that answer many callers at once, batched together."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from groundmesh.errors import FailedPrecondition, MeshError, NotFound, Reason, Unavailable
+from groundmesh.errors import FailedPrecondition, MeshError, Reason, Unavailable
 from groundmesh.server.engine import EngineInfo
 from groundmesh_embedder.backends.base import (
     Backend,
-    EmbeddingModel,
     EmbeddingModelInfo,
     Encoded,
     InputKind,
-    Reranker,
     RerankerInfo,
 )
 from groundmesh_embedder.fair_queue import AT_ONCE, FairQueue, Turn
+from groundmesh_embedder.loaded import Loaded, Tokenizer, load_embedding, not_served
 from groundmesh_embedder.scheduler import Outcome, Scheduler
 from groundmesh_embedder.texts import TextLimits, parts, refuse_truncation
 from groundmesh_embedder.worker import Worker
@@ -31,6 +29,8 @@ class EmbedderOptions:
     """What is served, and within which bounds."""
 
     model: str
+    more_models: tuple[str, ...] = ()
+    """Served beside it, for collections that were built with them, or are to be."""
     reranker: str | None = None
     limits: TextLimits = field(default_factory=TextLimits)
     max_answer_bytes: int = 15 * 1024 * 1024
@@ -53,25 +53,6 @@ class Answer:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Tokenizer:
-    """A model's tokenizer, for those who count without the model."""
-
-    model: EmbeddingModelInfo
-    json: bytes
-    sha256: str
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    backend: Backend
-    embedding: EmbeddingModel
-    tokenizer: Tokenizer
-    reranker: Reranker | None
-    scheduler: Scheduler
-    limits: TextLimits
-
-
 @dataclass
 class Embedder:
     """Embeds and reranks; an ``Engine`` of the chassis."""
@@ -84,7 +65,7 @@ class Embedder:
     _worker: Worker = field(init=False, default_factory=partial(Worker, "embedder-model"))
     _tokenizer: Worker = field(init=False, default_factory=partial(Worker, "embedder-tokenizer"))
     _queue: FairQueue = field(init=False)
-    _loaded: _Loaded | None = field(init=False, default=None)
+    _loaded: Loaded | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._queue = FairQueue(
@@ -148,16 +129,15 @@ class Embedder:
     ) -> Answer:
         """A vector for each text; ``strict`` refuses a text that the model would cut off."""
         loaded = self._ready
-        info = loaded.embedding.info
-        _require_model(model, served=info.name)
-        loaded.limits.check(texts, field="texts")
+        embedding = loaded.embedding(model)
+        embedding.limits.check(texts, field="texts")
         loaded.scheduler.ensure_room(turn)
-        encode = partial(loaded.embedding.encode, kind=kind)
+        encode = partial(embedding.model.encode, kind=kind)
         inputs = await self._encode(texts, encode)
         if strict:
             refuse_truncation(inputs, field="texts")
-        outcome = await loaded.scheduler.run(loaded.embedding, inputs, turn=turn)
-        return Answer(info, inputs, outcome)
+        outcome = await loaded.scheduler.run(embedding.model, inputs, turn=turn)
+        return Answer(embedding.model.info, inputs, outcome)
 
     async def rerank(
         self, query: str, passages: Sequence[str], *, model: str = "", turn: Turn = AT_ONCE
@@ -170,7 +150,8 @@ class Embedder:
                 reason=Reason.RERANKER_NOT_CONFIGURED,
             )
         info = loaded.reranker.info
-        _require_model(model, served=info.name)
+        if model not in ("", info.name):
+            raise not_served(model, info.name)
         loaded.limits.check_one(query, field="query")
         loaded.limits.check(passages, field="passages")
         loaded.scheduler.ensure_room(turn)
@@ -180,7 +161,7 @@ class Embedder:
 
     def embedding_models(self) -> tuple[EmbeddingModelInfo, ...]:
         """The embedding models served; the first is the default."""
-        return (self._ready.embedding.info,)
+        return tuple(each.model.info for each in self._ready.embeddings.values())
 
     def rerankers(self) -> tuple[RerankerInfo, ...]:
         """The cross-encoders served; none when none is configured."""
@@ -189,20 +170,29 @@ class Embedder:
 
     def tokenizer(self, model: str = "") -> Tokenizer:
         """The tokenizer of an embedding model."""
-        tokenizer = self._ready.tokenizer
-        _require_model(model, served=tokenizer.model.name)
-        return tokenizer
+        return self._ready.embedding(model).tokenizer
 
     @property
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> Loaded:
         if self._loaded is None:
             raise Unavailable("the embedder is still loading its model", reason=Reason.NOT_READY)
         return self._loaded
 
-    async def _load(self) -> _Loaded:
+    async def _load(self) -> Loaded:
         load, options = self._worker.run, self.options
         backend = await load(self.open_backend)
-        embedding = await load(partial(backend.load_embedding_model, options.model))
+        embeddings = {}
+        for name in (options.model, *options.more_models):
+            loaded = await load(
+                partial(
+                    load_embedding,
+                    backend,
+                    name,
+                    limits=options.limits,
+                    max_answer_bytes=options.max_answer_bytes,
+                )
+            )
+            embeddings[loaded.model.info.name] = loaded
         reranker = None
         if options.reranker:
             reranker = await load(partial(backend.load_reranker, options.reranker))
@@ -211,10 +201,7 @@ class Embedder:
             self._worker,
             batch_tokens=options.batch_tokens or backend.batch_tokens,
         )
-        most = max(1, options.max_answer_bytes // (4 * embedding.info.dimension))
-        limits = replace(options.limits, max_texts=min(options.limits.max_texts, most))
-        tokenizer = await load(partial(_tokenizer_of, embedding))
-        return _Loaded(backend, embedding, tokenizer, reranker, scheduler, limits)
+        return Loaded(backend, embeddings, reranker, scheduler, options.limits)
 
     async def _encode(
         self, texts: Sequence[str], encode: Callable[[Sequence[str]], list[Encoded]]
@@ -226,17 +213,5 @@ class Embedder:
         return encoded
 
 
-def _tokenizer_of(model: EmbeddingModel) -> Tokenizer:
-    content = model.tokenizer_json
-    return Tokenizer(model.info, content, hashlib.sha256(content).hexdigest())
-
-
 def _dead(message: str) -> Unavailable:
     return Unavailable(message, reason=Reason.ENGINE_DEAD)
-
-
-def _require_model(name: str, *, served: str) -> None:
-    if name not in ("", served):
-        raise NotFound(
-            f"model {name!r} is not served here; {served!r} is", reason=Reason.MODEL_NOT_FOUND
-        )

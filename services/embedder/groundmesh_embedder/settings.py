@@ -32,6 +32,8 @@ class EmbedderSettings(ServerSettings):
     """Port to listen on; 0 takes a free one and logs it."""
     model: str = DEFAULT_EMBEDDING_MODEL
     """Embedding model: short name, folder or hub name."""
+    more_models: str = ""
+    """Further embedding models, with commas between: a collection can be reindexed to one."""
     reranker: str | None = None
     """Cross-encoder: folder or hub name. Without one Rerank answers FAILED_PRECONDITION."""
     backend: str = "sentence-transformers"
@@ -68,6 +70,8 @@ class EmbedderSettings(ServerSettings):
         super().__post_init__()
         if self.backend not in BACKENDS:
             raise ValueError(f"--backend is {self.backend}, must be one of {', '.join(BACKENDS)}")
+        if self.more_models and (self.query_prompt, self.passage_prompt) != (None, None):
+            raise ValueError("--query-prompt and --passage-prompt don't go with --more-models")
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least {least}")
@@ -86,6 +90,7 @@ class EmbedderSettings(ServerSettings):
         """What the core needs of them."""
         return EmbedderOptions(
             model=self.model,
+            more_models=tuple(filter(None, map(str.strip, self.more_models.split(",")))),
             reranker=self.reranker,
             limits=TextLimits(self.max_texts, self.max_text_bytes),
             max_answer_bytes=self.max_message_bytes * 15 // 16,  # the rest is for what goes along

@@ -9,7 +9,7 @@ from groundmesh.cli.options import Json, Server, Yes
 from groundmesh.cli.problems import finish
 
 app = typer.Typer(
-    help="List, create, show and delete collections.",
+    help="List, create, show, reindex and delete collections.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -64,6 +64,42 @@ def show(name: Name, *, server: Server = DEFAULT_ADDRESS, as_json: Json = False)
     from groundmesh.cli.collections import show_collection
 
     finish(show_collection(name, server=server, as_json=as_json))
+
+
+@app.command()
+def reindex(  # noqa: PLR0913 - they are the options of a command
+    name: Name,
+    *,
+    model: Annotated[
+        str, typer.Option(help="The embedding model. [default: as it is]", show_default=False)
+    ] = "",
+    language: Annotated[str, typer.Option(help="Of its words. [default: as it is]")] = "",
+    max_tokens: Annotated[
+        int, typer.Option(min=0, help="The size of a chunk. [default: as it is]")
+    ] = 0,
+    overlap_tokens: Annotated[
+        int | None, typer.Option(min=0, help="What two chunks share. [default: as it is]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the one that is under way.")
+    ] = False,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Give up the one that is under way.")
+    ] = False,
+    server: Server = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Index a collection anew, from its kept texts, while it stays in use.
+
+    With another embedding model, splitting or language, or with the same. Until the new index is
+    complete the old one serves; what is ingested and deleted meanwhile is so in both.
+    """
+    from groundmesh.cli.reindex import Wish, reindex_collection
+    from groundmesh.client import IndexSettings
+
+    index = IndexSettings(model, max_tokens, overlap_tokens, language)
+    wish = Wish(index, resume=resume, abandon=abandon)
+    finish(reindex_collection(name, wish, server=server, as_json=as_json))
 
 
 @app.command()

@@ -13,7 +13,7 @@ async def list_collections(*, server: str, as_json: bool) -> Exit:
     async with Client(server) as mesh:
         found = [collection async for collection in mesh.collections.list()]
     if as_json:
-        print_json([_collection_json(collection) for collection in found])
+        print_json([collection_json(collection) for collection in found])
         return Exit.DONE
     if not found:
         sys.stdout.write("There are no collections yet: `groundmesh ingest` makes one.\n")
@@ -66,7 +66,7 @@ async def delete_collection(name: str, *, server: str, yes: bool) -> Exit:
 
 def _print_collection(collection: Collection, *, as_json: bool) -> None:
     if as_json:
-        print_json(_collection_json(collection))
+        print_json(collection_json(collection))
         return
     embedding, index = collection.embedding, collection.index
     print_fields(
@@ -82,13 +82,27 @@ def _print_collection(collection: Collection, *, as_json: bool) -> None:
             ("index version", f"{collection.index_version}"),
             ("created", local_time(collection.created)),
             ("updated", local_time(collection.updated)),
+            *_reindex_fields(collection),
         )
     )
 
 
-def _collection_json(collection: Collection) -> dict[str, object]:
+def _reindex_fields(collection: Collection) -> tuple[tuple[str, str], ...]:
+    if collection.reindex is None:
+        return ()
+    done = f"{collection.reindex.document_count} of {collection.document_count} documents"
+    return (("reindex under way", f"{done} (groundmesh collections reindex --resume)"),)
+
+
+def collection_json(collection: Collection) -> dict[str, object]:
+    """A collection as the command line gives it to programs."""
     return {
         **vars(collection),
         "index": vars(collection.index),
         "embedding": vars(collection.embedding),
+        "reindex": collection.reindex
+        and {
+            **vars(collection.reindex),
+            "index": vars(collection.reindex.index),
+        },
     }

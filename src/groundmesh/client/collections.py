@@ -1,20 +1,23 @@
 """The collections of a mesh."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from groundmesh.client import from_wire, to_wire
 from groundmesh.client.connection import Connection
-from groundmesh.client.values import Collection, IndexSettings
-from groundmesh.v1 import collection_pb2
+from groundmesh.client.values import Collection, IndexSettings, Reindex, ReindexEvent
+from groundmesh.v1 import collection_pb2, gateway_pb2
 from groundmesh.v1.collection_pb2_grpc import CollectionServiceStub
+from groundmesh.v1.gateway_pb2_grpc import GatewayServiceStub
 
 PAGE_SIZE = 200
+REINDEX_S = 7 * 24 * 3600.0
+"""How long a run of a reindex may take: it ends when its caller leaves."""
 
 
 class Collections:
-    """Create, read, change and delete collections; ``client.collections``."""
+    """Create, read, change, reindex and delete collections; ``client.collections``."""
 
     def __init__(self, connection: Connection) -> None:
         """Made by the client."""
@@ -84,3 +87,63 @@ class Collections:
         request = collection_pb2.DeleteCollectionRequest(name=name)
         call = self._stub.DeleteCollection(request, timeout=self._connection.write_s(timeout_s))
         await self._connection.of(call)
+
+    async def begin_reindex(
+        self,
+        collection: str,
+        *,
+        index: IndexSettings,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> Reindex:
+        """Begin an index beside the one that serves; what ``index`` leaves out stays as it is.
+
+        From now on writes and deletes go to both. The same ``request_id`` again begins nothing new.
+        """
+        request = collection_pb2.BeginReindexRequest(
+            name=self._connection.collection(collection),
+            index=to_wire.index_config(index),
+            request_id=request_id,
+        )
+        call = self._stub.BeginReindex(request, timeout=self._connection.write_s(timeout_s))
+        response = await self._connection.of(call)
+        return from_wire.reindex(response.reindex)
+
+    async def run_reindex(
+        self, collection: str, reindex_id: str, *, timeout_s: float = REINDEX_S
+    ) -> AsyncGenerator[ReindexEvent, None]:
+        """Fill the new index from the kept texts; called again, it goes on where it was."""
+        request = gateway_pb2.RunReindexRequest(
+            name=self._connection.collection(collection), reindex_id=reindex_id
+        )
+        call = GatewayServiceStub(self._connection.channel).RunReindex(request, timeout=timeout_s)
+        try:
+            with self._connection.translated():
+                async for response in call:
+                    event = from_wire.reindex_event(response)
+                    if event is not None:
+                        yield event
+        finally:
+            call.cancel()
+
+    async def commit_reindex(
+        self, collection: str, reindex_id: str, *, timeout_s: float | None = None
+    ) -> Collection:
+        """Make the new index the one that serves; FailedPrecondition while documents lack."""
+        request = collection_pb2.CommitReindexRequest(
+            name=self._connection.collection(collection), reindex_id=reindex_id
+        )
+        call = self._stub.CommitReindex(request, timeout=self._connection.write_s(timeout_s))
+        response = await self._connection.of(call)
+        return from_wire.collection(response.collection)
+
+    async def abandon_reindex(
+        self, collection: str, reindex_id: str, *, timeout_s: float | None = None
+    ) -> Collection:
+        """Give the new index up; the one that serves is not touched."""
+        request = collection_pb2.AbandonReindexRequest(
+            name=self._connection.collection(collection), reindex_id=reindex_id
+        )
+        call = self._stub.AbandonReindex(request, timeout=self._connection.write_s(timeout_s))
+        response = await self._connection.of(call)
+        return from_wire.collection(response.collection)

@@ -33,6 +33,10 @@ from groundmesh.client.values import (
     Metadata,
     Passage,
     Place,
+    Reindex,
+    ReindexEvent,
+    ReindexFailed,
+    ReindexProgress,
     SearchResult,
     ServerStatus,
 )
@@ -111,7 +115,38 @@ def collection(wire: collection_pb2.Collection) -> Collection:
         chunk_count=wire.chunk_count,
         created=_time(wire.create_time),
         updated=_time(wire.update_time),
+        reindex=reindex(wire.reindex) if wire.HasField("reindex") else None,
     )
+
+
+def reindex(wire: collection_pb2.Reindex) -> Reindex:
+    """A reindex under way."""
+    return Reindex(
+        id=wire.reindex_id,
+        built=wire.state == collection_pb2.REINDEX_STATE_BUILT,
+        index=_index_settings(wire.index),
+        document_count=wire.document_count,
+        index_version=wire.index_version,
+        began=_time(wire.begin_time),
+    )
+
+
+def reindex_event(wire: gateway_pb2.RunReindexResponse) -> ReindexEvent | None:
+    """What happened to a shadow index; None for what this client does not know."""
+    match wire.WhichOneof("event"):
+        case "failure":
+            failure = wire.failure
+            return ReindexFailed(failure.name, failure.uri, from_status(failure.error))
+        case "progress":
+            progress = wire.progress
+            return ReindexProgress(
+                documents_done=progress.documents_done,
+                documents_total=progress.documents_total,
+                documents_failed=progress.documents_failed,
+                chunks=progress.chunks,
+                elapsed_s=_seconds(progress.elapsed),
+            )
+    return None
 
 
 def document(wire: document_pb2.Document) -> Document:

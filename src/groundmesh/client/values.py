@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from groundmesh.client.options import SearchMode
+from groundmesh.errors import MeshError
 
 Metadata: TypeAlias = Mapping[str, str | float | bool]
 """What a document says of itself for filters: flat."""
@@ -36,6 +37,44 @@ class IndexSettings:
 
 
 @dataclass(frozen=True)
+class Reindex:
+    """A reindex under way: an index that is built beside the one that serves."""
+
+    id: str
+    built: bool
+    """Whether every document is in it, so that it can be committed."""
+    index: IndexSettings
+    document_count: int
+    """Documents in it."""
+    index_version: int
+    began: datetime
+
+
+@dataclass(frozen=True)
+class ReindexFailed:
+    """A document that could not be built; the reindex can't be committed without it."""
+
+    name: str
+    uri: str
+    error: MeshError
+
+
+@dataclass(frozen=True)
+class ReindexProgress:
+    """How far a reindex is."""
+
+    documents_done: int
+    documents_total: int
+    documents_failed: int
+    chunks: int
+    """Of this run."""
+    elapsed_s: float
+
+
+ReindexEvent: TypeAlias = ReindexFailed | ReindexProgress
+
+
+@dataclass(frozen=True)
 class Collection:
     """A set of documents that are searched together."""
 
@@ -48,6 +87,8 @@ class Collection:
     chunk_count: int
     created: datetime
     updated: datetime
+    reindex: Reindex | None = None
+    """The one under way."""
 
     @property
     def id(self) -> str:

@@ -257,3 +257,18 @@ async def test_memory_and_threads_are_flat_under_cancelled_calls(
     assert threading.active_count() == threads
     assert len(asyncio.all_tasks()) == tasks
     assert second - first < 16 * 1024 * 1024
+
+
+async def test_serves_several_models(backend: FakeEmbeddingBackend) -> None:
+    options = EmbedderOptions(model="tiny", more_models=("other",))
+    embedder = embedder_of(backend, options)
+    await embedder.start()
+    assert [info.name for info in embedder.embedding_models()] == ["tiny", "other"]
+    for asked, given in (("", "tiny"), ("tiny", "tiny"), ("other", "other")):
+        answer = await embedder.embed(["a"], QUERY, model=asked)
+        assert answer.model.name == given
+        assert embedder.tokenizer(asked).model.name == given
+    with pytest.raises(NotFound, match="'tiny', 'other' are"):
+        await embedder.embed(["a"], QUERY, model="third")
+    backend.release()
+    await embedder.stop()
