@@ -17,6 +17,7 @@ from groundmesh.errors import (
 )
 from groundmesh.identity import Principal, acting_as
 from groundmesh.v1 import collection_pb2, document_pb2
+from groundmesh.v1.embedder_pb2 import EmbeddingModel
 from groundmesh_gateway.splitting import METHOD
 from tests.fakes.leaves import MODEL, RETRIEVER_SERVICES
 from tests.mesh.gateway_mesh import COLLECTION, NOWHERE, GatewayMesh, gateway_mesh
@@ -61,7 +62,7 @@ async def test_every_rpc_reaches_the_retriever_as_it_is(method: Any) -> None:
     assert mesh.retriever.principals[-1] == alice
     assert left is not None
     assert 5 < left < 10.5  # grpc rounds it up
-    if method.name != "CreateCollection":  # which is completed
+    if method.name not in {"CreateCollection", "BeginReindex"}:  # which are completed
         assert seen == request
 
 
@@ -140,6 +141,25 @@ async def test_a_creation_is_completed_from_the_embedder() -> None:
     assert named.collection.index.embedding == MODEL
     assert named.collection.index.splitting.max_tokens == 99
     assert named.collection.index.analysis.language == "de"
+    assert unknown.value.reason is Reason.MODEL_NOT_FOUND
+
+
+async def test_a_reindex_is_completed_with_the_model_and_the_way_of_splitting() -> None:
+    methods = collection_pb2.DESCRIPTOR.services_by_name["CollectionService"].methods_by_name
+    request = collection_pb2.BeginReindexRequest(
+        name="tenants/default/collections/docs",
+        index=collection_pb2.IndexConfig(embedding=EmbeddingModel(model=MODEL.model)),
+    )
+    async with gateway_mesh() as mesh:
+        with translated("gateway"):
+            await call(mesh.channel, methods["BeginReindex"], request)
+        seen: collection_pb2.BeginReindexRequest = mesh.retriever.last(type(request))
+        request.index.embedding.model = "other"
+        with pytest.raises(NotFound) as unknown, translated("gateway"):
+            await call(mesh.channel, methods["BeginReindex"], request)
+    assert seen.index.embedding == MODEL
+    assert seen.index.splitting.method == METHOD
+    assert not seen.index.splitting.max_tokens
     assert unknown.value.reason is Reason.MODEL_NOT_FOUND
 
 
