@@ -3,7 +3,8 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -38,8 +39,8 @@ class Joining(Generic[Q, R]):
 
     def __init__(self, together: Together[Q, R], *, most: int) -> None:
         """A round takes pieces of ``most`` in all, unless one alone is larger."""
-        self.lock = asyncio.Lock()
-        """Held during a round; whoever must not run beside one holds it, too."""
+        self._lock = asyncio.Lock()
+        """Held during a round."""
         self._together = together
         self._most = most
         self._waiting: deque[_Order[Q, R]] = deque()
@@ -54,6 +55,12 @@ class Joining(Generic[Q, R]):
             self._rounds = asyncio.create_task(self._work(), context=nobody)
         return await order.result
 
+    @asynccontextmanager
+    async def between_rounds(self) -> AsyncIterator[None]:
+        """A block that runs beside no round; it keeps this object alive, unlike its lock would."""
+        async with self._lock:
+            yield
+
     async def close(self) -> None:
         """Give up what has not ended."""
         if self._rounds is not None:
@@ -64,7 +71,7 @@ class Joining(Generic[Q, R]):
         orders: list[_Order[Q, R]] = []
         try:
             while self._waiting:
-                async with self.lock:  # what comes while it is waited for comes along
+                async with self._lock:  # what comes while it is waited for comes along
                     orders = self._next()
                     if orders:
                         await self._round(orders)

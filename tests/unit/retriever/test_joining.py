@@ -1,6 +1,7 @@
 """Work of many callers done together."""
 
 import asyncio
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -97,7 +98,8 @@ async def test_a_caller_that_goes_stops_no_others_piece(gone: int) -> None:
     left = [task for task in tasks if task is not tasks[gone]]
     assert await asyncio.gather(*left) == [10 * n for n in range(3) if n != gone]
     assert store.rounds[1:] == [[0, 1, 2]]
-    assert not joining.lock.locked()
+    async with asyncio.timeout(5.0), joining.between_rounds():
+        assert not store.running
 
 
 async def test_what_has_not_begun_when_its_caller_goes_is_not_done() -> None:
@@ -116,3 +118,17 @@ async def test_nobody_waits_for_ever_at_the_end() -> None:
     await asyncio.wait(tasks)
     assert all(task.cancelled() for task in tasks)
     assert not store.running
+
+
+async def test_what_runs_between_rounds_keeps_those_who_come_later_waiting() -> None:
+    store = Store()
+    store.open.set()
+    known = WeakValueDictionary[str, Joining[int, int]]()
+
+    def joining() -> Joining[int, int]:
+        return known.setdefault("index", Joining(store.together, most=10))
+
+    async with joining().between_rounds():
+        tasks = await started(joining(), 1)
+        assert not store.rounds
+    assert await asyncio.gather(*tasks) == [10]

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -86,7 +86,7 @@ class MilvusStore:
     async def delete(self, index: str, keys: Sequence[str]) -> None:
         """Delete by primary key, which needs no search and so misses nothing."""
         for some in _parts(keys):
-            async with self._milvus.bounded(self._milvus.timeout_s), self._writing_to(index).lock:
+            async with self._alone(index):
                 await self._milvus.client.delete(index, ids=some, **AT_ONCE)
 
     async def get(
@@ -193,8 +193,17 @@ class MilvusStore:
                 await self._milvus.client.load_collection(index, **AT_ONCE)
 
     async def _flush(self, index: str) -> None:
-        async with self._milvus.bounded(self._milvus.timeout_s), self._writing_to(index).lock:
+        async with self._alone(index):
             await self._milvus.client.flush(index, **AT_ONCE)
+
+    @asynccontextmanager
+    async def _alone(self, index: str) -> AsyncIterator[None]:
+        """A call that changes an index, with no write beside it."""
+        async with (
+            self._milvus.bounded(self._milvus.timeout_s),
+            self._writing_to(index).between_rounds(),
+        ):
+            yield
 
     def _writing_to(self, index: str) -> Joining[_Rows, None]:
         async def send(some: list[_Rows]) -> list[Exception | None]:
