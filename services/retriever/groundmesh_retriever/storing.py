@@ -26,4 +26,6 @@ class Storing:
         if self._last is None:
             return True
         await asyncio.wait([self._last])  # each call of the store has an end in time
+        if self._last.cancelled():
+            return False
         return not isinstance(self._last.exception(), Unavailable | DeadlineExceeded)
