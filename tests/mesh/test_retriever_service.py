@@ -16,7 +16,6 @@ from groundmesh.errors import (
     MeshError,
     NotFound,
     Reason,
-    Unimplemented,
 )
 from groundmesh.status import from_status
 from groundmesh.v1 import collection_pb2, document_pb2, retriever_pb2
@@ -282,12 +281,6 @@ async def test_vectors_of_another_model_are_refused(client: RetrieverClient) -> 
     with pytest.raises(FailedPrecondition) as caught:
         await client.search("x", embedding_revision="2")
     assert caught.value.reason is Reason.MODEL_MISMATCH
-
-
-async def test_what_is_not_built_says_so(client: RetrieverClient) -> None:
-    request = collection_pb2.BeginReindexRequest(name=PARENT)
-    with pytest.raises(Unimplemented), translated():
-        await client.collections.BeginReindex(request)
 
 
 async def test_a_store_without_full_text_serves_dense_only(tmp_path: Path) -> None:

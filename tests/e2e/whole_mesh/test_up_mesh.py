@@ -99,6 +99,9 @@ def test_ask_answers_with_sources_and_true_times(filled: RealMesh, towns: Path) 
         "citations",
         "usage",
         "timings_ms",
+        "mode",
+        "reranked",
+        "degraded",
     ]
     assert answer["question"] == question
     assert answer["answer"]
