@@ -24,7 +24,7 @@ check: setup ## format, lint, types, import contracts, protos, fast tests: under
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/protos.py check
-	$(PYTEST) -n 2 --dist loadfile -m "not e2e and not slow"
+	$(PYTEST) -n 3 --dist loadfile -m "not e2e and not slow"
 
 test: check ## everything that half an hour on two cores can hold, real engines included
 	$(PYTEST) -m "e2e and not slow"

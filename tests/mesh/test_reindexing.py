@@ -29,6 +29,8 @@ from tests.mesh.reindex_bench import (
 )
 from tests.waiting import until
 
+pytestmark = pytest.mark.e2e
+
 FRESH = "tenants/default/collections/fresh"
 LONG = SplittingConfig(max_tokens=48, overlap_tokens=8)
 SHORT = SplittingConfig(max_tokens=24, overlap_tokens=4)

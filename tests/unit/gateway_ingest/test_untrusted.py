@@ -133,6 +133,7 @@ async def test_depth(pool: WorkerPool) -> None:
     assert "read" not in found.values()
 
 
+@pytest.mark.e2e
 async def test_ten_thousand_pages(pool: WorkerPool) -> None:
     found = await prepare(pool, "a.pdf", pdf(*(f"Page {n}" for n in range(1, 10_001))))
     assert (list(found.chunks())[-1].place.page or 0) > 9_990  # it begins on one of the last
