@@ -77,6 +77,10 @@ class Doc:
         return made
 
 
+CATS = Doc("file:///cats", ["Cats sleep all day.", "A kitten is a young cat.", "Ünïcödé 東京 🐈"])
+DOGS = Doc("file:///dogs", ["Dogs bark at night.", "A puppy is a young dog."])
+
+
 def embedded(texts: Sequence[str]) -> Vectors:
     """Vectors that only equal texts share."""
     rows = np.stack([_vector(text) for text in texts])

@@ -1,14 +1,10 @@
 """The commands that talk to a mesh, against a fake gateway."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from groundmesh.errors import Unavailable
-from groundmesh.testing import running
 from groundmesh.v1 import collection_pb2, gateway_pb2, mesh_pb2
-from tests.fakes.gateway import Memory, gateway_service
+from tests.fakes.gateway import Memory
 from tests.fakes.gateway_messages import TEXT
 from tests.mesh.cli import Cli
 
@@ -18,18 +14,6 @@ DOCS = "tenants/default/collections/docs"
 @pytest.fixture
 def memory() -> Memory:
     return Memory(collections={DOCS: collection_pb2.Collection(name=DOCS)})
-
-
-@pytest.fixture
-async def cli(
-    memory: Memory,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> AsyncIterator[Cli]:
-    monkeypatch.chdir(tmp_path)
-    async with running(gateway_service(memory)) as server:
-        yield Cli(server.address, tmp_path, monkeypatch, capsys)
 
 
 async def test_ask_prints_answer_sources_and_times(cli: Cli) -> None:

@@ -1,7 +1,6 @@
 """``groundmesh eval retrieval`` against a fake gateway that finds what it is told."""
 
 import json
-from collections.abc import AsyncIterator
 from math import log2
 from pathlib import Path
 
@@ -9,10 +8,9 @@ import pytest
 
 from groundmesh.errors import FailedPrecondition, Reason, Unavailable
 from groundmesh.eval.beir import uri_of
-from groundmesh.testing import running
 from groundmesh.v1 import gateway_pb2, retriever_pb2
 from tests.beir_folder import beir_folder
-from tests.fakes.gateway import Memory, gateway_service
+from tests.fakes.gateway import Memory
 from tests.mesh.cli import Cli
 
 COLLECTION = "tenants/default/collections/eval-fruit"
@@ -24,17 +22,9 @@ def memory() -> Memory:
     return Memory(found={query: list(map(uri_of, ids)) for query, ids in FOUND.items()})
 
 
-@pytest.fixture
-async def cli(
-    memory: Memory,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> AsyncIterator[Cli]:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def fruit(tmp_path: Path) -> None:
     beir_folder(tmp_path / "fruit")
-    async with running(gateway_service(memory)) as server:
-        yield Cli(server.address, tmp_path, monkeypatch, capsys)
 
 
 async def test_all_modes_are_measured(cli: Cli, memory: Memory) -> None:

@@ -1,7 +1,6 @@
 """``groundmesh ingest`` when the mesh is lost, and when files are; against a fake gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,17 +22,9 @@ def memory() -> Memory:
     return Memory(collections={DOCS: collection_pb2.Collection(name=DOCS)})
 
 
-@pytest.fixture
-async def cli(
-    memory: Memory,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> AsyncIterator[Cli]:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resuming, "PAUSES_S", (0.01, 0.02))
-    async with running(gateway_service(memory)) as server:
-        yield Cli(server.address, tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """Who sees what: tenants and reader labels, over the wire, on Milvus Lite."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
 import pytest
 
 from groundmesh.channel import translated
@@ -12,8 +8,7 @@ from groundmesh.identity import ALL_LABELS, Principal, acting_as
 from groundmesh.status import from_status
 from groundmesh.v1 import collection_pb2, document_pb2
 from groundmesh.v1.retriever_pb2 import SEARCH_MODE_DENSE, SEARCH_MODE_HYBRID, SEARCH_MODE_SPARSE
-from tests.mesh.retriever_mesh import PARENT, Doc, RetrieverClient, retriever_mesh, steps
-from tests.milvus_servers import MilvusProcess, milvus_lite
+from tests.mesh.retriever_mesh import PARENT, Doc, RetrieverClient, steps
 
 pytestmark = pytest.mark.e2e  # has a store of its own
 
@@ -26,19 +21,10 @@ HR_CLERK = Principal("acme", "ann", frozenset({"hr"}))
 BOARD = Principal("acme", "bob", frozenset({"board", "hr"}))
 
 
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
-    with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
-        asyncio.run(process.up())
-        yield process
-
-
 @pytest.fixture
-async def client(lite: MilvusProcess, tmp_path: Path) -> AsyncIterator[RetrieverClient]:
-    async with retriever_mesh(tmp_path, lite.uri) as made:
-        await made.create()
-        await made.upsert(PUBLIC, HR, LEGAL)
-        yield made
+async def client(client: RetrieverClient) -> RetrieverClient:
+    await client.upsert(PUBLIC, HR, LEGAL)
+    return client
 
 
 READABLE = [

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from groundmesh.errors import NotFound
 from groundmesh.names import document_id
 from groundmesh.v1 import document_pb2
 from groundmesh_retriever.upload_stream import UploadStream
-from tests.mesh.retriever_mesh import ADMIN, Doc, RetrieverClient, retriever_mesh, steps
+from tests.mesh.retriever_mesh import ADMIN, Doc, RetrieverClient, steps
 from tests.milvus_servers import MilvusProcess, milvus_client, milvus_lite
 
 pytestmark = pytest.mark.e2e  # has a store of its own
@@ -22,18 +22,11 @@ SECRET = "the secret word is xylophone"
 TABLES = ("documents", "readers", "chunk_sets")
 
 
-@pytest.fixture
+@pytest.fixture  # for each test its own: they look at all that is in it
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
     with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
         asyncio.run(process.up())
         yield process
-
-
-@pytest.fixture
-async def client(lite: MilvusProcess, tmp_path: Path) -> AsyncIterator[RetrieverClient]:
-    async with retriever_mesh(tmp_path, lite.uri) as made:
-        await made.create()
-        yield made
 
 
 def in_milvus(lite: MilvusProcess, doc: Doc) -> list[str]:

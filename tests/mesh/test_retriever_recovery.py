@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,17 +26,10 @@ from tests.mesh.retriever_mesh import (
     retriever_mesh,
     steps,
 )
-from tests.milvus_servers import MilvusProcess, free_port, milvus_lite
+from tests.milvus_servers import MilvusProcess, free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e  # has a store of its own
-
-
-@pytest.fixture
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
-    with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
-        asyncio.run(process.up())
-        yield process
 
 
 def docs(count: int, version: str = "first") -> list[Doc]:

@@ -1,8 +1,5 @@
 """Search's contract, over the wire, on the production chassis and Milvus Lite."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,33 +19,16 @@ from groundmesh.v1.retriever_pb2 import (
     WeightedFusion,
 )
 from tests.mesh.retriever_mesh import (
+    CATS,
+    DOGS,
     PARENT,
     Doc,
     RetrieverClient,
     embedded,
-    retriever_mesh,
     steps,
 )
-from tests.milvus_servers import MilvusProcess, milvus_lite
 
 pytestmark = pytest.mark.e2e  # has a store of its own
-
-CATS = Doc("file:///cats", ["Cats sleep all day.", "A kitten is a young cat.", "Ünïcödé 東京 🐈"])
-DOGS = Doc("file:///dogs", ["Dogs bark at night.", "A puppy is a young dog."])
-
-
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
-    with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
-        asyncio.run(process.up())
-        yield process
-
-
-@pytest.fixture
-async def client(lite: MilvusProcess, tmp_path: Path) -> AsyncIterator[RetrieverClient]:
-    async with retriever_mesh(tmp_path, lite.uri) as made:
-        await made.create()
-        yield made
 
 
 def weighted(dense_weight: float) -> Fusion:

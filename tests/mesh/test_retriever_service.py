@@ -1,7 +1,6 @@
 """The retriever's contract, over the wire, on the production chassis and Milvus Lite."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ from groundmesh.v1.retriever_pb2 import (
 )
 from tests.fakes.vector_store import FakeVectorStore
 from tests.mesh.retriever_mesh import (
+    CATS,
+    DOGS,
     MODEL,
     PARENT,
     Doc,
@@ -41,26 +42,8 @@ from tests.mesh.retriever_mesh import (
     retriever_mesh,
     steps,
 )
-from tests.milvus_servers import MilvusProcess, milvus_lite
 
 pytestmark = pytest.mark.e2e  # has a store of its own
-
-CATS = Doc("file:///cats", ["Cats sleep all day.", "A kitten is a young cat.", "Ünïcödé 東京 🐈"])
-DOGS = Doc("file:///dogs", ["Dogs bark at night.", "A puppy is a young dog."])
-
-
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
-    with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
-        asyncio.run(process.up())
-        yield process
-
-
-@pytest.fixture
-async def client(lite: MilvusProcess, tmp_path: Path) -> AsyncIterator[RetrieverClient]:
-    async with retriever_mesh(tmp_path, lite.uri) as made:
-        await made.create()
-        yield made
 
 
 def outcomes(answers: list[UpsertDocumentsResponse]) -> list[object]:

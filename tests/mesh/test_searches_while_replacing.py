@@ -6,15 +6,12 @@ The vectors are a fake embedder's: only equal texts share one.
 import asyncio
 import re
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from groundmesh.v1.retriever_pb2 import SEARCH_MODE_DENSE, SEARCH_MODE_HYBRID, SEARCH_MODE_SPARSE
-from tests.mesh.retriever_mesh import Doc, RetrieverClient, retriever_mesh
-from tests.milvus_servers import MilvusProcess, milvus_lite
+from tests.mesh.retriever_mesh import Doc, RetrieverClient
 
 pytestmark = pytest.mark.e2e  # has a store of its own
 
@@ -24,20 +21,6 @@ REPLACEMENTS = 80
 WRITERS = 2
 MODES = (SEARCH_MODE_DENSE, SEARCH_MODE_SPARSE, SEARCH_MODE_HYBRID)
 LINE = re.compile(r"bridge (\d+) edition (\d+) line (\d+)")
-
-
-@pytest.fixture
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
-    with milvus_lite(tmp_path_factory.mktemp("lite")) as process:
-        asyncio.run(process.up())
-        yield process
-
-
-@pytest.fixture
-async def client(lite: MilvusProcess, tmp_path: Path) -> AsyncIterator[RetrieverClient]:
-    async with retriever_mesh(tmp_path, lite.uri) as made:
-        await made.create()
-        yield made
 
 
 def doc(number: int, edition: int) -> Doc:
