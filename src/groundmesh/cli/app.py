@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from groundmesh.addresses import BASE_PORT, DEFAULT_ADDRESS
-from groundmesh.cli import app_collections, app_documents, app_eval
+from groundmesh.addresses import DEFAULT_ADDRESS
+from groundmesh.cli import app_collections, app_documents, app_eval, app_up
 from groundmesh.cli.options import (
     Collection,
     Collections,
@@ -17,14 +17,13 @@ from groundmesh.cli.options import (
     Limit,
     MergeNeighbors,
     Mode,
-    OptionalService,
     Rerank,
     Server,
     Timeout,
     Where,
     examples,
 )
-from groundmesh.cli.problems import finish, guarded
+from groundmesh.cli.problems import finish
 
 app = typer.Typer(
     name="groundmesh",
@@ -46,80 +45,7 @@ app.add_typer(app_documents.app, name="documents")
 app.add_typer(app_eval.app, name="eval")
 
 
-@app.command(
-    epilog=examples(
-        "groundmesh up",
-        "groundmesh up --data ~/mesh --port 60000",
-        "groundmesh up --model ~/models/Qwen3-4B",
-        "groundmesh up --rerank-model ~/models/my-cross-encoder",
-        "groundmesh up --without generator --without trainer   # to search, and to evaluate it",
-    )
-)
-def up(
-    *,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            envvar="GROUNDMESH_DATA",
-            help="Where documents, indexes and logs are kept. [default: ~/.local/share/groundmesh]",
-        ),
-    ] = None,
-    port: Annotated[
-        int,
-        typer.Option(
-            metavar="BASE",
-            min=1024,
-            max=65530,
-            help="The gateway's port; the other services take the five after it.",
-        ),
-    ] = BASE_PORT,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="The model that answers: a folder or a hub name."),
-    ] = None,
-    embedding_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="The model that embeds: a folder or a hub name."),
-    ] = None,
-    rerank_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|DIR",
-            help="The cross-encoder of --rerank: a folder or a hub name. [default: none]",
-        ),
-    ] = None,
-    without: Annotated[
-        list[OptionalService] | None,
-        typer.Option(
-            "--without",
-            help="Don't start this service. Documents and search need neither; give it twice for "
-            "both.",
-        ),
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print what the services log.")
-    ] = False,
-) -> None:
-    """Start the whole mesh on this machine.
-
-    It runs until Ctrl-C. Each service is a process of its own on 127.0.0.1; one that dies is
-    started again. Needs no GPU, no database server and no network.
-    """
-    from groundmesh.cli.up.folder import default_data_folder
-    from groundmesh.cli.up.mesh import MeshOptions
-    from groundmesh.cli.up.run import up as run
-
-    folder = (data or default_data_folder()).absolute()
-    options = MeshOptions(
-        folder,
-        port,
-        model=model,
-        embedding_model=embedding_model,
-        rerank_model=rerank_model,
-        without=frozenset(without or ()),
-    )
-    guarded(lambda: run(options, verbose=verbose))
+app.command(epilog=app_up.EXAMPLES)(app_up.up)
 
 
 @app.command(

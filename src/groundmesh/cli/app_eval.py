@@ -17,6 +17,46 @@ from groundmesh.cli.options import (
 )
 from groundmesh.cli.problems import finish
 
+DatasetFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATASET_DIR",
+        help="A folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.",
+    ),
+]
+Split = Annotated[str, typer.Option(metavar="NAME", help="Which judgements: qrels/NAME.tsv.")]
+Corpus = Annotated[
+    str | None,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME",
+        help="Where the corpus goes. [default: eval- and the folder's name]",
+    ),
+]
+Modes = Annotated[
+    list[SearchModeName],
+    typer.Option("--mode", help="Only this mode; give it several times for several."),
+]
+RerankToo = Annotated[
+    bool,
+    typer.Option(
+        "--rerank",
+        help="Each mode once more, ordered anew by the cross-encoder "
+        "(groundmesh up --rerank-model).",
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        min=1, max=256, help="Searches at once; the times printed are those under this load."
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw the result, too: a .png, .svg or .pdf."),
+]
+
 app = typer.Typer(
     help="Measure how good the mesh's retrieval is.",
     no_args_is_help=True,
@@ -37,50 +77,16 @@ def main() -> None:
     )
 )
 def retrieval(  # noqa: PLR0913  each is an option
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATASET_DIR",
-            help="A folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.",
-        ),
-    ],
+    folder: DatasetFolder,
     *,
-    split: Annotated[
-        str, typer.Option(metavar="NAME", help="Which judgements: qrels/NAME.tsv.")
-    ] = "test",
-    collection: Annotated[
-        str | None,
-        typer.Option(
-            "--collection",
-            "-c",
-            metavar="NAME",
-            help="Where the corpus goes. [default: eval- and the folder's name]",
-        ),
-    ] = None,
-    mode: Annotated[
-        list[SearchModeName],
-        typer.Option("--mode", help="Only this mode; give it several times for several."),
-    ] = [*SearchModeName],  # noqa: B006  Typer reads it, nobody changes it
+    split: Split = "test",
+    collection: Corpus = None,
+    mode: Modes = [*SearchModeName],  # noqa: B006  Typer reads it, nobody changes it
     fusion: Fusion = None,
     dense_weight: DenseWeight = None,
-    rerank: Annotated[
-        bool,
-        typer.Option(
-            "--rerank",
-            help="Each mode once more, ordered anew by the cross-encoder "
-            "(groundmesh up --rerank-model).",
-        ),
-    ] = False,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            min=1, max=256, help="Searches at once; the times printed are those under this load."
-        ),
-    ] = 1,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Draw the result, too: a .png, .svg or .pdf."),
-    ] = None,
+    rerank: RerankToo = False,
+    concurrency: Concurrency = 1,
+    plot: Plot = None,
     timeout: Timeout = 30.0,
     server: Server = DEFAULT_ADDRESS,
     as_json: Json = False,

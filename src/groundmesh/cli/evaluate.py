@@ -10,13 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from groundmesh.cli.ingest import Tally, ensure_collection, follow
+from groundmesh.cli.ingest import ensure_collection, follow
 from groundmesh.cli.options import FusionName, SearchModeName
-from groundmesh.cli.output import console, counted, print_json, print_notes, print_table
+from groundmesh.cli.output import (
+    console,
+    counted,
+    print_json,
+    print_notes,
+    print_table,
+    progress_bar,
+)
 from groundmesh.cli.problems import Exit, Problem
 from groundmesh.cli.retrieval import retrieval
+from groundmesh.cli.tally import Tally
 from groundmesh.client import Client, Retrieval
 from groundmesh.errors import FailedPrecondition, Reason
 
@@ -160,8 +166,8 @@ async def _searched(
     """None where the store can't do it."""
     from groundmesh.eval.searching import search_all
 
-    with _bar() as bar:
-        task = bar.add_task(f"{name} search", total=len(dataset.queries))
+    with progress_bar(console(stderr=True)) as bar:
+        task = bar.add_task("", total=len(dataset.queries), text=f"queries, {name} search")
         try:
             return await search_all(mesh, dataset.queries, how, on_done=partial(bar.advance, task))
         except FailedPrecondition as error:
@@ -169,19 +175,6 @@ async def _searched(
                 raise
             print_notes([f"{name} left out: {error.message}"])
             return None
-
-
-def _bar() -> Progress:
-    stderr = console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    )
 
 
 def _print_reports(reports: Sequence["ModeReport"]) -> None:

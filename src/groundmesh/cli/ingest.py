@@ -2,92 +2,31 @@
 
 import asyncio
 import sys
-import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
+from groundmesh.cli.output import (
+    LINE_EVERY_S,
+    console,
+    counted,
+    print_json,
+    print_table,
+    printable,
+    progress_bar,
+    size_text,
 )
-
-from groundmesh.cli.output import console, counted, print_json, print_table, printable
 from groundmesh.cli.places import display_uri
 from groundmesh.cli.problems import Exit, Problem, problem_of
 from groundmesh.cli.pruning import prune
 from groundmesh.cli.resuming import resumed
+from groundmesh.cli.tally import Tally, failure_line, rows, tally_json
 from groundmesh.cli.walking import Found, find_files
 from groundmesh.client import Client, DocumentIngested, IngestEvent, IngestProgress, Outcome, Upload
 from groundmesh.errors import AlreadyExists, DeadlineExceeded, MeshError, NotFound, Unavailable
 
-LINE_EVERY_S = 5.0
-"""How often a line says how far it is where there is no terminal to draw a bar on."""
-
-OUTCOME_WORDS = (
-    (Outcome.INDEXED, "new"),
-    (Outcome.REPLACED, "replaced"),
-    (Outcome.UNCHANGED, "unchanged"),
-    (Outcome.FAILED, "failed"),
-)
-
 AGAIN_HINT = "run the same command again: what is in already is passed over"
-
-
-@dataclass
-class Tally:
-    """What has become of the files so far."""
-
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    failures: list[DocumentIngested] = field(default_factory=list)
-    documents: list[DocumentIngested] | None = None
-    """All of them, where a list is wanted."""
-    pruned: list[str] = field(default_factory=list)
-    """URIs of documents that were deleted, because their files are gone."""
-    chunks: int = 0
-    """That were written, not those of unchanged files."""
-    began: float = field(default_factory=time.monotonic)
-
-    def take(self, event: DocumentIngested) -> None:
-        """Count one file."""
-        self.outcomes[event.outcome] += 1
-        if self.documents is not None:
-            self.documents.append(event)
-        if event.outcome in (Outcome.INDEXED, Outcome.REPLACED):
-            self.chunks += event.chunk_count
-        if event.outcome is Outcome.FAILED:
-            self.failures.append(event)
-
-    @property
-    def done(self) -> int:
-        """Files that are through, failed ones included."""
-        return self.outcomes.total()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self.began
-
-    def summary(self, collection: str, *, noun: str = "file", pruned: bool = False) -> str:
-        """All of it in one line."""
-        parts = [f"{self.outcomes[outcome]} {word}" for outcome, word in OUTCOME_WORDS]
-        reasons = Counter(event.error.reason for event in self.failures if event.error)
-        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        if pruned:
-            parts.append(f"{len(self.pruned)} gone and deleted")
-        return (
-            f"{counted(self.done, noun)} in {self.elapsed_s:.1f} s: {', '.join(parts)}"
-            f"{f' ({why})' if why else ''}; "
-            f"{counted(self.chunks, 'chunk')} written to {collection}"
-        )
 
 
 @dataclass(frozen=True)
@@ -124,10 +63,10 @@ async def ingest(order: Order, *, server: str, as_json: bool) -> Exit:
         if order.prune:
             await _prune(mesh, order, found, tally)
     if as_json:
-        print_json(_tally_json(tally, order))
+        print_json(tally_json(tally, order.collection))
     else:
         if tally.documents is not None:
-            print_table(("outcome", "chunks #", "document", "reason"), _rows(tally.documents))
+            print_table(("outcome", "chunks #", "document", "reason"), rows(tally.documents))
         sys.stdout.write(tally.summary(order.collection, pruned=order.prune) + "\n")
     return Exit.FAILED if tally.failures or found.unread else Exit.DONE
 
@@ -172,20 +111,20 @@ async def follow(
     """Count what comes out of an ingestion, and show how far it is."""
     stderr = console(stderr=True)
     next_line_s = LINE_EVERY_S
-    with _bar(stderr) as bar:
+    with progress_bar(stderr) as bar:
         speed = _speed(None)
-        task = bar.add_task("", total=total, speed=speed, noun=noun)
+        task = bar.add_task("", total=total, text=f"{noun}s · {speed}")
         async with aclosing(events):
             async for event in events:
                 match event:
                     case IngestProgress():  # knows of chunks of files that are not done yet
                         speed = _speed(event)
-                        bar.update(task, speed=speed)
+                        bar.update(task, text=f"{noun}s · {speed}")
                     case DocumentIngested():
                         tally.take(event)
                         bar.update(task, completed=tally.done)
                         if event.outcome is Outcome.FAILED and tally.documents is None:
-                            stderr.print(_failure_line(event), soft_wrap=True)
+                            stderr.print(failure_line(event), soft_wrap=True)
                 if bar.disable and tally.elapsed_s >= next_line_s:
                     stderr.print(f"{tally.done} of {total} {noun}s, {speed}")
                     next_line_s = tally.elapsed_s + LINE_EVERY_S
@@ -194,21 +133,10 @@ async def follow(
 def _speed(progress: IngestProgress | None) -> str:
     if progress is None:
         return "0 chunks"
-    rate = f"{progress.chunks_per_s:.1f} chunks/s, {decimal(round(progress.bytes_per_s))}/s"
-    return f"{counted(progress.chunks, 'chunk')} · {rate}"
-
-
-def _bar(stderr: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[noun]}s · {task.fields[speed]} ·"),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    )
+    rates = [f"{progress.chunks_per_s:.1f} chunks/s"]
+    if progress.bytes_per_s:  # none any more once all is sent and only waits to be embedded
+        rates.append(f"{size_text(round(progress.bytes_per_s))}/s")
+    return f"{counted(progress.chunks, 'chunk')} · {', '.join(rates)}"
 
 
 def _tell_passed_over(found: Found) -> None:
@@ -222,31 +150,6 @@ def _tell_passed_over(found: Found) -> None:
         sys.stderr.write(f"can't look into {where}: {error.strerror}\n")
 
 
-def _failure_line(event: DocumentIngested) -> str:
-    return printable(f"failed: {display_uri(event.uri)}: {_why(event)}")
-
-
-def _why(event: DocumentIngested) -> str:
-    if event.error is None:
-        return "no reason was given"
-    return f"{event.error.message} ({event.error.reason})"
-
-
-def _rows(documents: Sequence[DocumentIngested]) -> list[tuple[str, str, str, str]]:
-    """By path: they come in the order in which they were done."""
-    words = dict(OUTCOME_WORDS)
-    rows = [
-        (
-            words[each.outcome],
-            "" if each.outcome is Outcome.FAILED else str(each.chunk_count),
-            display_uri(each.uri),
-            _why(each) if each.outcome is Outcome.FAILED else "",
-        )
-        for each in documents
-    ]
-    return sorted(rows, key=lambda row: row[2])
-
-
 def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:
     problem = problem_of(error)
     return Problem(
@@ -254,30 +157,3 @@ def _cut_short(error: MeshError, tally: Tally, found: Found) -> Problem:
         hint=f"{problem.hint}; then {AGAIN_HINT}" if problem.hint else AGAIN_HINT,
         exit_code=problem.exit_code,
     )
-
-
-def _tally_json(tally: Tally, order: Order) -> dict[str, object]:
-    documents = tally.documents
-    rows = None if documents is None else [_document_json(each) for each in documents]
-    return {
-        "collection": order.collection,
-        "files": tally.done,
-        **{outcome.lower(): tally.outcomes[outcome] for outcome, _ in OUTCOME_WORDS},
-        "chunks": tally.chunks,
-        "elapsed_s": round(tally.elapsed_s, 3),
-        "pruned": tally.pruned,
-        "failures": [{"uri": each.uri, **_error_json(each)} for each in tally.failures],
-        **({} if rows is None else {"documents": rows}),
-    }
-
-
-def _document_json(event: DocumentIngested) -> dict[str, object]:
-    shown = {"uri": event.uri, "outcome": event.outcome.lower(), "chunks": event.chunk_count}
-    return {**shown, **_error_json(event)} if event.outcome is Outcome.FAILED else shown
-
-
-def _error_json(event: DocumentIngested) -> dict[str, str]:
-    return {
-        "reason": event.error.reason if event.error else "",
-        "message": event.error.message if event.error else "",
-    }

@@ -6,9 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
+LINE_EVERY_S = 5.0
+"""How often a line says how far it is where there is no terminal to draw a bar on."""
 PIPE_WIDTH = 1000
 """A table that is read by a program is neither folded nor cut."""
 
@@ -27,6 +37,20 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPE_WIDTH
     return _Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+
+def progress_bar(stderr: Console) -> Progress:
+    """How far it is, of so many, and in its field ``text`` more; disabled without a terminal."""
+    return Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]} ·"),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    )
 
 
 def printable(text: str) -> str:

@@ -7,18 +7,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-
 from groundmesh.cli.collections import collection_json
-from groundmesh.cli.output import console, counted, print_json, printable
+from groundmesh.cli.output import (
+    LINE_EVERY_S,
+    console,
+    counted,
+    print_json,
+    printable,
+    progress_bar,
+)
 from groundmesh.cli.places import display_uri
 from groundmesh.cli.problems import Exit, Problem, problem_of
 from groundmesh.client import (
@@ -31,9 +28,6 @@ from groundmesh.client import (
     ReindexProgress,
 )
 from groundmesh.errors import DeadlineExceeded, FailedPrecondition, Reason, Unavailable
-
-LINE_EVERY_S = 5.0
-"""How often a line says how far it is where there is no terminal to draw a bar on."""
 
 _GO_ON = "go on with `groundmesh collections reindex {name} --resume`, or give it up with --abandon"
 
@@ -110,8 +104,8 @@ async def _under_way(mesh: Client, name: str) -> Reindex:
 async def _follow(events: AsyncGenerator[ReindexEvent, None], run: _Run) -> None:
     stderr = console(stderr=True)
     next_line_s = LINE_EVERY_S
-    with _bar(stderr) as bar:
-        task = bar.add_task("", total=None, chunks="0 chunks")
+    with progress_bar(stderr) as bar:
+        task = bar.add_task("", total=None, text="documents · 0 chunks")
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, ReindexFailed):
@@ -122,23 +116,10 @@ async def _follow(events: AsyncGenerator[ReindexEvent, None], run: _Run) -> None
                 run.progress = event
                 done, total = event.documents_done, event.documents_total
                 chunks = counted(event.chunks, "chunk")
-                bar.update(task, completed=done, total=total, chunks=chunks)
+                bar.update(task, completed=done, total=total, text=f"documents · {chunks}")
                 if bar.disable and event.elapsed_s >= next_line_s:
                     stderr.print(f"{done} of {total} documents, {chunks}")
                     next_line_s = event.elapsed_s + LINE_EVERY_S
-
-
-def _bar(stderr: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("documents · {task.fields[chunks]} ·"),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    )
 
 
 def _tell_committed(collection: Collection, run: _Run, *, as_json: bool) -> None:
