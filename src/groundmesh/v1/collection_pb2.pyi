@@ -61,6 +61,7 @@ class Collection(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REINDEX_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tenants/{tenant}/collections/{collection}`; the last part is 1 to 63 of a-z, 0-9 and -, and begins and ends
     with a letter or digit.
@@ -89,6 +90,12 @@ class Collection(_message.Message):
     def reindex(self) -> Global___Reindex:
         """The reindex under way; absent when there is none."""
 
+    @_builtins.property
+    def calibration(self) -> Global___Calibration:
+        """From when on a question is answered; absent: the gateway's own setting holds. A committed reindex with another
+        embedding model removes it.
+        """
+
     def __init__(
         self,
         *,
@@ -101,16 +108,72 @@ class Collection(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         reindex: Global___Reindex | None = ...,
+        calibration: Global___Calibration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reindex", b"_reindex", "create_time", b"create_time", "index", b"index", "reindex", b"reindex", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration", b"_calibration", "_reindex", b"_reindex", "calibration", b"calibration", "create_time", b"create_time", "index", b"index", "reindex", b"reindex", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reindex", b"_reindex", "chunk_count", b"chunk_count", "create_time", b"create_time", "description", b"description", "document_count", b"document_count", "index", b"index", "index_version", b"index_version", "name", b"name", "reindex", b"reindex", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration", b"_calibration", "_reindex", b"_reindex", "calibration", b"calibration", "chunk_count", b"chunk_count", "create_time", b"create_time", "description", b"description", "document_count", b"document_count", "index", b"index", "index_version", b"index_version", "name", b"name", "reindex", b"reindex", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__calibration: _TypeAlias = _typing.Literal["calibration"]  # noqa: Y015
+    _WhichOneofArgType__calibration: _TypeAlias = _typing.Literal["_calibration", b"_calibration"]  # noqa: Y015
     _WhichOneofReturnType__reindex: _TypeAlias = _typing.Literal["reindex"]  # noqa: Y015
     _WhichOneofArgType__reindex: _TypeAlias = _typing.Literal["_reindex", b"_reindex"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__calibration) -> _WhichOneofReturnType__calibration | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reindex) -> _WhichOneofReturnType__reindex | None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
+
+@_typing.final
+class Calibration(_message.Message):
+    """From which nearness of the best passage on a question is put to the model, as it was measured on questions that
+    belong to the collection and questions that don't.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_EVIDENCE_FIELD_NUMBER: _builtins.int
+    AUC_FIELD_NUMBER: _builtins.int
+    FALSE_REFUSAL_RATE_FIELD_NUMBER: _builtins.int
+    FALSE_ANSWER_RATE_FIELD_NUMBER: _builtins.int
+    ANSWERABLE_QUESTIONS_FIELD_NUMBER: _builtins.int
+    UNANSWERABLE_QUESTIONS_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    min_evidence: _builtins.float
+    """The least cosine of question and best passage, -1 to 1."""
+    auc: _builtins.float
+    """The area under the curve of belonging questions told from others by that cosine, 0 to 1."""
+    false_refusal_rate: _builtins.float
+    """The share of belonging questions that are refused with it, 0 to 1."""
+    false_answer_rate: _builtins.float
+    """The share of other questions that are not refused with it, 0 to 1."""
+    answerable_questions: _builtins.int
+    """The questions that belong to it."""
+    unanswerable_questions: _builtins.int
+    """The questions that don't."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was set; the server's to set."""
+
+    def __init__(
+        self,
+        *,
+        min_evidence: _builtins.float = ...,
+        auc: _builtins.float = ...,
+        false_refusal_rate: _builtins.float = ...,
+        false_answer_rate: _builtins.float = ...,
+        answerable_questions: _builtins.int = ...,
+        unanswerable_questions: _builtins.int = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answerable_questions", b"answerable_questions", "auc", b"auc", "false_answer_rate", b"false_answer_rate", "false_refusal_rate", b"false_refusal_rate", "min_evidence", b"min_evidence", "unanswerable_questions", b"unanswerable_questions", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Calibration: _TypeAlias = Calibration  # noqa: Y015
 
 @_typing.final
 class IndexConfig(_message.Message):
@@ -428,7 +491,7 @@ class UpdateCollectionRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; only `description` can be."""
+        """The fields to change: `description` or `calibration`; one that is absent in the collection is removed."""
 
     def __init__(
         self,

@@ -109,7 +109,7 @@ class CollectionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCollection(self, request, context):
-        """Changes the description of a collection. What its index depends on changes by a reindex only.
+        """Changes the description or the calibration of a collection. What its index depends on changes by a reindex only.
         Errors: INVALID_ARGUMENT (a mask that names another field); NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -49,7 +49,7 @@ class CollectionServiceStub:
     Errors: INVALID_ARGUMENT (a page token that is not ours); PERMISSION_DENIED (TENANT_MISMATCH); UNAVAILABLE.
     """
     UpdateCollection: _grpc.UnaryUnaryMultiCallable[_collection_pb2.UpdateCollectionRequest, _collection_pb2.UpdateCollectionResponse]
-    """Changes the description of a collection. What its index depends on changes by a reindex only.
+    """Changes the description or the calibration of a collection. What its index depends on changes by a reindex only.
     Errors: INVALID_ARGUMENT (a mask that names another field); NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE.
     """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_collection_pb2.DeleteCollectionRequest, _collection_pb2.DeleteCollectionResponse]
@@ -96,7 +96,7 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     Errors: INVALID_ARGUMENT (a page token that is not ours); PERMISSION_DENIED (TENANT_MISMATCH); UNAVAILABLE.
     """
     UpdateCollection: _aio.UnaryUnaryMultiCallable[_collection_pb2.UpdateCollectionRequest, _collection_pb2.UpdateCollectionResponse]  # type: ignore[assignment]
-    """Changes the description of a collection. What its index depends on changes by a reindex only.
+    """Changes the description or the calibration of a collection. What its index depends on changes by a reindex only.
     Errors: INVALID_ARGUMENT (a mask that names another field); NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE.
     """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_collection_pb2.DeleteCollectionRequest, _collection_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
@@ -164,7 +164,7 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_pb2.UpdateCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_pb2.UpdateCollectionResponse, _abc.Awaitable[_collection_pb2.UpdateCollectionResponse]]:
-        """Changes the description of a collection. What its index depends on changes by a reindex only.
+        """Changes the description or the calibration of a collection. What its index depends on changes by a reindex only.
         Errors: INVALID_ARGUMENT (a mask that names another field); NOT_FOUND; PERMISSION_DENIED; UNAVAILABLE.
         """
 

@@ -106,6 +106,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: documents are missing in the shadow index."""
     ERROR_REASON_REINDEX_OVER: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: the reindex was committed or abandoned."""
+    ERROR_REASON_ADAPTER_NOT_FOUND: _ErrorReason.ValueType  # 42
+    """NOT_FOUND: no adapter of this name and version is in the artifact root."""
+    ERROR_REASON_ADAPTER_UNUSABLE: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the adapter's files don't match their hash, or it was not made for the model served."""
+    ERROR_REASON_TEMPLATE_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """NOT_FOUND: the gateway has no prompt template of this name and version."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, stable from release to release. It travels as `google.rpc.ErrorInfo.reason` (without the
@@ -197,4 +203,10 @@ ERROR_REASON_REINDEX_INCOMPLETE: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: documents are missing in the shadow index."""
 ERROR_REASON_REINDEX_OVER: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: the reindex was committed or abandoned."""
+ERROR_REASON_ADAPTER_NOT_FOUND: ErrorReason.ValueType  # 42
+"""NOT_FOUND: no adapter of this name and version is in the artifact root."""
+ERROR_REASON_ADAPTER_UNUSABLE: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the adapter's files don't match their hash, or it was not made for the model served."""
+ERROR_REASON_TEMPLATE_NOT_FOUND: ErrorReason.ValueType  # 44
+"""NOT_FOUND: the gateway has no prompt template of this name and version."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

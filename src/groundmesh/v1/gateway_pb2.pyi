@@ -35,11 +35,11 @@ class _CitationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Citation
     CITATION_KIND_UNSPECIFIED: _CitationKind.ValueType  # 0
     """Not known."""
     CITATION_KIND_VERBATIM: _CitationKind.ValueType  # 1
-    """The quote stands in its source word for word. Only this is called verified. Not built yet: never sent."""
+    """The quote stands in its source word for word. Only this is called verified."""
     CITATION_KIND_MARKER: _CitationKind.ValueType  # 2
     """The model wrote `[n]`, and passage n was really sent to it."""
     CITATION_KIND_INFERRED: _CitationKind.ValueType  # 3
-    """The sentence was aligned to the source afterwards. Not built yet: never sent."""
+    """The sentence was aligned to the source afterwards."""
 
 class CitationKind(_CitationKind, metaclass=_CitationKindEnumTypeWrapper):
     """How a citation is known."""
@@ -47,11 +47,11 @@ class CitationKind(_CitationKind, metaclass=_CitationKindEnumTypeWrapper):
 CITATION_KIND_UNSPECIFIED: CitationKind.ValueType  # 0
 """Not known."""
 CITATION_KIND_VERBATIM: CitationKind.ValueType  # 1
-"""The quote stands in its source word for word. Only this is called verified. Not built yet: never sent."""
+"""The quote stands in its source word for word. Only this is called verified."""
 CITATION_KIND_MARKER: CitationKind.ValueType  # 2
 """The model wrote `[n]`, and passage n was really sent to it."""
 CITATION_KIND_INFERRED: CitationKind.ValueType  # 3
-"""The sentence was aligned to the source afterwards. Not built yet: never sent."""
+"""The sentence was aligned to the source afterwards."""
 Global___CitationKind: _TypeAlias = CitationKind  # noqa: Y015
 
 class _Stage:
@@ -76,6 +76,10 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """From the first token to the last."""
     STAGE_TOTAL: _Stage.ValueType  # 7
     """The whole call."""
+    STAGE_REWRITE: _Stage.ValueType  # 8
+    """The question made stand-alone."""
+    STAGE_CITE: _Stage.ValueType  # 9
+    """From the last token to the last citation."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """A stage of a call."""
@@ -96,7 +100,39 @@ STAGE_GENERATE: Stage.ValueType  # 6
 """From the first token to the last."""
 STAGE_TOTAL: Stage.ValueType  # 7
 """The whole call."""
+STAGE_REWRITE: Stage.ValueType  # 8
+"""The question made stand-alone."""
+STAGE_CITE: Stage.ValueType  # 9
+"""From the last token to the last citation."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
+
+class _Abstention:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AbstentionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Abstention.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ABSTENTION_UNSPECIFIED: _Abstention.ValueType  # 0
+    """It was."""
+    ABSTENTION_NO_PASSAGE: _Abstention.ValueType  # 1
+    """No passage was found; the model was not asked."""
+    ABSTENTION_LOW_EVIDENCE: _Abstention.ValueType  # 2
+    """No passage was near enough to the question; the model was not asked."""
+    ABSTENTION_MODEL: _Abstention.ValueType  # 3
+    """The model itself said that the passages don't answer it."""
+
+class Abstention(_Abstention, metaclass=_AbstentionEnumTypeWrapper):
+    """Why a question was not answered."""
+
+ABSTENTION_UNSPECIFIED: Abstention.ValueType  # 0
+"""It was."""
+ABSTENTION_NO_PASSAGE: Abstention.ValueType  # 1
+"""No passage was found; the model was not asked."""
+ABSTENTION_LOW_EVIDENCE: Abstention.ValueType  # 2
+"""No passage was near enough to the question; the model was not asked."""
+ABSTENTION_MODEL: Abstention.ValueType  # 3
+"""The model itself said that the passages don't answer it."""
+Global___Abstention: _TypeAlias = Abstention  # noqa: Y015
 
 class _IngestOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -143,12 +179,15 @@ class AskRequest(_message.Message):
     SAMPLING_FIELD_NUMBER: _builtins.int
     RETRIEVAL_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; at most 8 KiB."""
     model: _builtins.str
     """The model that answers: a base model's name, later also `{name}@{alias}`; empty: the generator's default."""
     priority: _common_pb2.Priority.ValueType
     """Who goes first."""
+    template: _builtins.str
+    """The template of the prompt, as `{name}` or `{name}@{version}`; empty: the gateway's default."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The collections to answer from: `tenants/{tenant}/collections/{collection}`; 1 to 100 of one embedding model, each
@@ -157,11 +196,16 @@ class AskRequest(_message.Message):
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[_generator_pb2.ChatMessage]:
-        """The conversation before it, oldest first. Not built yet: UNIMPLEMENTED when not empty."""
+        """The conversation before it, oldest first; at most 100 messages and 64 KiB, none of the system. Passages are found
+        for the question made stand-alone with it. What of it has no room in the prompt is left out, oldest first, and
+        said in `degraded`.
+        """
 
     @_builtins.property
     def sampling(self) -> _generator_pb2.Sampling:
-        """How the answer is generated; an absent temperature is the gateway's own setting, 0 unless changed."""
+        """How the answer is generated; an absent temperature is the gateway's own setting, 0 unless changed. One answer, no
+        log probabilities and no structured output: INVALID_ARGUMENT.
+        """
 
     @_builtins.property
     def retrieval(self) -> Global___RetrievalOptions:
@@ -177,10 +221,11 @@ class AskRequest(_message.Message):
         sampling: _generator_pb2.Sampling | None = ...,
         retrieval: Global___RetrievalOptions | None = ...,
         priority: _common_pb2.Priority.ValueType = ...,
+        template: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retrieval", b"retrieval", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collections", b"collections", "history", b"history", "model", b"model", "priority", b"priority", "question", b"question", "retrieval", b"retrieval", "sampling", b"sampling"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collections", b"collections", "history", b"history", "model", b"model", "priority", b"priority", "question", b"question", "retrieval", b"retrieval", "sampling", b"sampling", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,6 +393,9 @@ class Sources(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SOURCES_FIELD_NUMBER: _builtins.int
+    STANDALONE_QUESTION_FIELD_NUMBER: _builtins.int
+    standalone_question: _builtins.str
+    """The question that they were found for, made stand-alone with the conversation; empty: the question as it was put."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___Source]:
         """In the order of their numbers."""
@@ -356,10 +404,11 @@ class Sources(_message.Message):
         self,
         *,
         sources: _abc.Iterable[Global___Source] | None = ...,
+        standalone_question: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sources", b"sources", "standalone_question", b"standalone_question"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -500,6 +549,44 @@ class StageTiming(_message.Message):
 Global___StageTiming: _TypeAlias = StageTiming  # noqa: Y015
 
 @_typing.final
+class CitationCoverage(_message.Message):
+    """How much of an answer is cited. A sentence may count in several ways."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENTENCES_FIELD_NUMBER: _builtins.int
+    CITED_FIELD_NUMBER: _builtins.int
+    VERBATIM_FIELD_NUMBER: _builtins.int
+    MARKER_FIELD_NUMBER: _builtins.int
+    INFERRED_FIELD_NUMBER: _builtins.int
+    sentences: _builtins.int
+    """The sentences of the answer."""
+    cited: _builtins.int
+    """Those with a citation of any kind."""
+    verbatim: _builtins.int
+    """Those with a VERBATIM one."""
+    marker: _builtins.int
+    """Those with a MARKER."""
+    inferred: _builtins.int
+    """Those with an INFERRED one."""
+    def __init__(
+        self,
+        *,
+        sentences: _builtins.int = ...,
+        cited: _builtins.int = ...,
+        verbatim: _builtins.int = ...,
+        marker: _builtins.int = ...,
+        inferred: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cited", b"cited", "inferred", b"inferred", "marker", b"marker", "sentences", b"sentences", "verbatim", b"verbatim"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CitationCoverage: _TypeAlias = CitationCoverage  # noqa: Y015
+
+@_typing.final
 class AnswerFinal(_message.Message):
     """The end of an answer."""
 
@@ -513,16 +600,28 @@ class AnswerFinal(_message.Message):
     REMOVED_CITATIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
+    ABSTENTION_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     abstained: _builtins.bool
-    """Whether no passage was good enough, and the model was not asked to guess."""
+    """Whether the question was not answered; `abstention` says why."""
     model: _builtins.str
     """The model that answered; empty when none did."""
     finish_reason: _generator_pb2.FinishReason.ValueType
     """Why the generation ended."""
     removed_citations: _builtins.int
-    """Markers that named no passage, and were removed from the answer."""
+    """Citations that did not check: markers that named no passage, which were removed from the answer, and quotes that
+    stand in none, which are no citations.
+    """
     mode: _retriever_pb2.SearchMode.ValueType
     """What the passages are ranked by."""
+    abstention: Global___Abstention.ValueType
+    """Why it was not answered."""
+    evidence: _builtins.float
+    """The cosine of the question and the passage nearest to it; absent where there was none to compare."""
+    template: _builtins.str
+    """The template of the prompt, as `{name}@{version}`; empty when the model was not asked."""
     @_builtins.property
     def usage(self) -> _common_pb2.TokenUsage:
         """The tokens that it took."""
@@ -535,6 +634,10 @@ class AnswerFinal(_message.Message):
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What did not run although it was asked for, in plain words; empty when all did."""
 
+    @_builtins.property
+    def coverage(self) -> Global___CitationCoverage:
+        """How much of the answer is cited."""
+
     def __init__(
         self,
         *,
@@ -546,12 +649,18 @@ class AnswerFinal(_message.Message):
         removed_citations: _builtins.int = ...,
         mode: _retriever_pb2.SearchMode.ValueType = ...,
         degraded: _abc.Iterable[_builtins.str] | None = ...,
+        abstention: Global___Abstention.ValueType = ...,
+        evidence: _builtins.float | None = ...,
+        coverage: Global___CitationCoverage | None = ...,
+        template: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_evidence", b"_evidence", "coverage", b"coverage", "evidence", b"evidence", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abstained", b"abstained", "degraded", b"degraded", "finish_reason", b"finish_reason", "mode", b"mode", "model", b"model", "removed_citations", b"removed_citations", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evidence", b"_evidence", "abstained", b"abstained", "abstention", b"abstention", "coverage", b"coverage", "degraded", b"degraded", "evidence", b"evidence", "finish_reason", b"finish_reason", "mode", b"mode", "model", b"model", "removed_citations", b"removed_citations", "template", b"template", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__evidence: _TypeAlias = _typing.Literal["evidence"]  # noqa: Y015
+    _WhichOneofArgType__evidence: _TypeAlias = _typing.Literal["_evidence", b"_evidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__evidence) -> _WhichOneofReturnType__evidence | None: ...
 
 Global___AnswerFinal: _TypeAlias = AnswerFinal  # noqa: Y015
 

@@ -26,17 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from groundmesh.v1 import common_pb2 as groundmesh_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgroundmesh/v1/generator.proto\x12\rgroundmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1agroundmesh/v1/common.proto\"A\n\x0b\x43hatMessage\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.groundmesh.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\":\n\nChatPrompt\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.groundmesh.v1.ChatMessage\"K\n\x06Prompt\x12)\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.ChatPromptH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\x06\n\x04\x66orm\";\n\nAdapterRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xf8\x03\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x02H\x03\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x06 \x01(\x02H\x05\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x07 \x01(\x02H\x06\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x07\x88\x01\x01\x12\x0c\n\x04stop\x18\t \x03(\t\x12\x17\n\nmax_tokens\x18\n \x01(\x05H\x08\x88\x01\x01\x12\x0e\n\x01n\x18\x0b \x01(\x05H\t\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0c \x01(\x05H\n\x88\x01\x01\x12:\n\x11structured_output\x18\r \x01(\x0b\x32\x1f.groundmesh.v1.StructuredOutputB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x15\n\x13_repetition_penaltyB\x07\n\x05_seedB\r\n\x0b_max_tokensB\x04\n\x02_nB\x0b\n\t_logprobs\"\x80\x01\n\x10StructuredOutput\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x0f\n\x05regex\x18\x02 \x01(\tH\x00\x12)\n\x07\x63hoices\x18\x03 \x01(\x0b\x32\x16.groundmesh.v1.ChoicesH\x00\x12\x11\n\x07grammar\x18\x04 \x01(\tH\x00\x42\x06\n\x04\x66orm\"\x19\n\x07\x43hoices\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xc9\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x07\x61\x64\x61pter\x18\x02 \x01(\x0b\x32\x19.groundmesh.v1.AdapterRef\x12%\n\x06prompt\x18\x03 \x01(\x0b\x32\x15.groundmesh.v1.Prompt\x12)\n\x08sampling\x18\x04 \x01(\x0b\x32\x17.groundmesh.v1.Sampling\x12)\n\x08priority\x18\x05 \x01(\x0e\x32\x17.groundmesh.v1.Priority\"\xb2\x01\n\x10GenerateResponse\x12\x33\n\x07started\x18\x01 \x01(\x0b\x32 .groundmesh.v1.GenerationStartedH\x00\x12/\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x1e.groundmesh.v1.GenerationDeltaH\x00\x12/\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x1e.groundmesh.v1.GenerationFinalH\x00\x42\x07\n\x05\x65vent\"9\n\x11GenerationStarted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x05\">\n\x0fGenerationDelta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x01(\x05\"\x8b\x02\n\x0fGenerationFinal\x12\x32\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1b.groundmesh.v1.FinishReason\x12(\n\x05usage\x18\x02 \x01(\x0b\x32\x19.groundmesh.v1.TokenUsage\x12\x31\n\x0equeue_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10prefill_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x64\x65\x63ode_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"K\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x07prompts\x18\x02 \x03(\x0b\x32\x15.groundmesh.v1.Prompt\":\n\x13\x43ountTokensResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0ctoken_counts\x18\x02 \x03(\x05\"4\n#GeneratorServiceGetTokenizerRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x8c\x01\n$GeneratorServiceGetTokenizerResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0etokenizer_json\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x04 \x01(\x05\x12\x15\n\rchat_template\x18\x05 \x01(\t\"#\n!GeneratorServiceListModelsRequest\"S\n\"GeneratorServiceListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.groundmesh.v1.GeneratorModel\"\x98\x01\n\x0eGeneratorModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x03 \x01(\x05\x12\x19\n\x11max_output_tokens\x18\x04 \x01(\x05\x12\x32\n\x0floaded_adapters\x18\x05 \x03(\x0b\x32\x19.groundmesh.v1.AdapterRef\"C\n\x15PrepareAdapterRequest\x12*\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.AdapterRef\"J\n\x16PrepareAdapterResponse\x12\x30\n\rload_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\x82\x04\n\x10GeneratorService\x12M\n\x08Generate\x12\x1e.groundmesh.v1.GenerateRequest\x1a\x1f.groundmesh.v1.GenerateResponse0\x01\x12T\n\x0b\x43ountTokens\x12!.groundmesh.v1.CountTokensRequest\x1a\".groundmesh.v1.CountTokensResponse\x12w\n\x0cGetTokenizer\x12\x32.groundmesh.v1.GeneratorServiceGetTokenizerRequest\x1a\x33.groundmesh.v1.GeneratorServiceGetTokenizerResponse\x12q\n\nListModels\x12\x30.groundmesh.v1.GeneratorServiceListModelsRequest\x1a\x31.groundmesh.v1.GeneratorServiceListModelsResponse\x12]\n\x0ePrepareAdapter\x12$.groundmesh.v1.PrepareAdapterRequest\x1a%.groundmesh.v1.PrepareAdapterResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgroundmesh/v1/generator.proto\x12\rgroundmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1agroundmesh/v1/common.proto\"A\n\x0b\x43hatMessage\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.groundmesh.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\":\n\nChatPrompt\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.groundmesh.v1.ChatMessage\"K\n\x06Prompt\x12)\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.ChatPromptH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\x06\n\x04\x66orm\";\n\nAdapterRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xf8\x03\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x02H\x03\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x06 \x01(\x02H\x05\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x07 \x01(\x02H\x06\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x07\x88\x01\x01\x12\x0c\n\x04stop\x18\t \x03(\t\x12\x17\n\nmax_tokens\x18\n \x01(\x05H\x08\x88\x01\x01\x12\x0e\n\x01n\x18\x0b \x01(\x05H\t\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0c \x01(\x05H\n\x88\x01\x01\x12:\n\x11structured_output\x18\r \x01(\x0b\x32\x1f.groundmesh.v1.StructuredOutputB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x15\n\x13_repetition_penaltyB\x07\n\x05_seedB\r\n\x0b_max_tokensB\x04\n\x02_nB\x0b\n\t_logprobs\"\x80\x01\n\x10StructuredOutput\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x0f\n\x05regex\x18\x02 \x01(\tH\x00\x12)\n\x07\x63hoices\x18\x03 \x01(\x0b\x32\x16.groundmesh.v1.ChoicesH\x00\x12\x11\n\x07grammar\x18\x04 \x01(\tH\x00\x42\x06\n\x04\x66orm\"\x19\n\x07\x43hoices\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xc9\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x07\x61\x64\x61pter\x18\x02 \x01(\x0b\x32\x19.groundmesh.v1.AdapterRef\x12%\n\x06prompt\x18\x03 \x01(\x0b\x32\x15.groundmesh.v1.Prompt\x12)\n\x08sampling\x18\x04 \x01(\x0b\x32\x17.groundmesh.v1.Sampling\x12)\n\x08priority\x18\x05 \x01(\x0e\x32\x17.groundmesh.v1.Priority\"\xb2\x01\n\x10GenerateResponse\x12\x33\n\x07started\x18\x01 \x01(\x0b\x32 .groundmesh.v1.GenerationStartedH\x00\x12/\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x1e.groundmesh.v1.GenerationDeltaH\x00\x12/\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x1e.groundmesh.v1.GenerationFinalH\x00\x42\x07\n\x05\x65vent\"e\n\x11GenerationStarted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x05\x12*\n\x07\x61\x64\x61pter\x18\x03 \x01(\x0b\x32\x19.groundmesh.v1.AdapterRef\"?\n\x0cTokenLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08token_id\x18\x02 \x01(\x05\x12\x0f\n\x07logprob\x18\x03 \x01(\x02\"l\n\rTokenLogprobs\x12+\n\x06\x63hosen\x18\x01 \x01(\x0b\x32\x1b.groundmesh.v1.TokenLogprob\x12.\n\tlikeliest\x18\x02 \x03(\x0b\x32\x1b.groundmesh.v1.TokenLogprob\"n\n\x0fGenerationDelta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x01(\x05\x12.\n\x08logprobs\x18\x04 \x03(\x0b\x32\x1c.groundmesh.v1.TokenLogprobs\"\xc0\x02\n\x0fGenerationFinal\x12\x32\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1b.groundmesh.v1.FinishReason\x12(\n\x05usage\x18\x02 \x01(\x0b\x32\x19.groundmesh.v1.TokenUsage\x12\x31\n\x0equeue_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10prefill_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x64\x65\x63ode_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x0e\x66inish_reasons\x18\x06 \x03(\x0e\x32\x1b.groundmesh.v1.FinishReason\"K\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x07prompts\x18\x02 \x03(\x0b\x32\x15.groundmesh.v1.Prompt\":\n\x13\x43ountTokensResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0ctoken_counts\x18\x02 \x03(\x05\"4\n#GeneratorServiceGetTokenizerRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x8c\x01\n$GeneratorServiceGetTokenizerResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0etokenizer_json\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x04 \x01(\x05\x12\x15\n\rchat_template\x18\x05 \x01(\t\"#\n!GeneratorServiceListModelsRequest\"S\n\"GeneratorServiceListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.groundmesh.v1.GeneratorModel\"\x98\x01\n\x0eGeneratorModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x03 \x01(\x05\x12\x19\n\x11max_output_tokens\x18\x04 \x01(\x05\x12\x32\n\x0floaded_adapters\x18\x05 \x03(\x0b\x32\x19.groundmesh.v1.AdapterRef\"C\n\x15PrepareAdapterRequest\x12*\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x19.groundmesh.v1.AdapterRef\"J\n\x16PrepareAdapterResponse\x12\x30\n\rload_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\x82\x04\n\x10GeneratorService\x12M\n\x08Generate\x12\x1e.groundmesh.v1.GenerateRequest\x1a\x1f.groundmesh.v1.GenerateResponse0\x01\x12T\n\x0b\x43ountTokens\x12!.groundmesh.v1.CountTokensRequest\x1a\".groundmesh.v1.CountTokensResponse\x12w\n\x0cGetTokenizer\x12\x32.groundmesh.v1.GeneratorServiceGetTokenizerRequest\x1a\x33.groundmesh.v1.GeneratorServiceGetTokenizerResponse\x12q\n\nListModels\x12\x30.groundmesh.v1.GeneratorServiceListModelsRequest\x1a\x31.groundmesh.v1.GeneratorServiceListModelsResponse\x12]\n\x0ePrepareAdapter\x12$.groundmesh.v1.PrepareAdapterRequest\x1a%.groundmesh.v1.PrepareAdapterResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundmesh.v1.generator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=2572
-  _globals['_ROLE']._serialized_end=2652
-  _globals['_FINISHREASON']._serialized_start=2654
-  _globals['_FINISHREASON']._serialized_end=2749
+  _globals['_ROLE']._serialized_start=2892
+  _globals['_ROLE']._serialized_end=2972
+  _globals['_FINISHREASON']._serialized_start=2974
+  _globals['_FINISHREASON']._serialized_end=3069
   _globals['_CHATMESSAGE']._serialized_start=108
   _globals['_CHATMESSAGE']._serialized_end=173
   _globals['_CHATPROMPT']._serialized_start=175
@@ -56,29 +56,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATERESPONSE']._serialized_start=1243
   _globals['_GENERATERESPONSE']._serialized_end=1421
   _globals['_GENERATIONSTARTED']._serialized_start=1423
-  _globals['_GENERATIONSTARTED']._serialized_end=1480
-  _globals['_GENERATIONDELTA']._serialized_start=1482
-  _globals['_GENERATIONDELTA']._serialized_end=1544
-  _globals['_GENERATIONFINAL']._serialized_start=1547
-  _globals['_GENERATIONFINAL']._serialized_end=1814
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=1816
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=1891
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=1893
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=1951
-  _globals['_GENERATORSERVICEGETTOKENIZERREQUEST']._serialized_start=1953
-  _globals['_GENERATORSERVICEGETTOKENIZERREQUEST']._serialized_end=2005
-  _globals['_GENERATORSERVICEGETTOKENIZERRESPONSE']._serialized_start=2008
-  _globals['_GENERATORSERVICEGETTOKENIZERRESPONSE']._serialized_end=2148
-  _globals['_GENERATORSERVICELISTMODELSREQUEST']._serialized_start=2150
-  _globals['_GENERATORSERVICELISTMODELSREQUEST']._serialized_end=2185
-  _globals['_GENERATORSERVICELISTMODELSRESPONSE']._serialized_start=2187
-  _globals['_GENERATORSERVICELISTMODELSRESPONSE']._serialized_end=2270
-  _globals['_GENERATORMODEL']._serialized_start=2273
-  _globals['_GENERATORMODEL']._serialized_end=2425
-  _globals['_PREPAREADAPTERREQUEST']._serialized_start=2427
-  _globals['_PREPAREADAPTERREQUEST']._serialized_end=2494
-  _globals['_PREPAREADAPTERRESPONSE']._serialized_start=2496
-  _globals['_PREPAREADAPTERRESPONSE']._serialized_end=2570
-  _globals['_GENERATORSERVICE']._serialized_start=2752
-  _globals['_GENERATORSERVICE']._serialized_end=3266
+  _globals['_GENERATIONSTARTED']._serialized_end=1524
+  _globals['_TOKENLOGPROB']._serialized_start=1526
+  _globals['_TOKENLOGPROB']._serialized_end=1589
+  _globals['_TOKENLOGPROBS']._serialized_start=1591
+  _globals['_TOKENLOGPROBS']._serialized_end=1699
+  _globals['_GENERATIONDELTA']._serialized_start=1701
+  _globals['_GENERATIONDELTA']._serialized_end=1811
+  _globals['_GENERATIONFINAL']._serialized_start=1814
+  _globals['_GENERATIONFINAL']._serialized_end=2134
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=2136
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=2211
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2213
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2271
+  _globals['_GENERATORSERVICEGETTOKENIZERREQUEST']._serialized_start=2273
+  _globals['_GENERATORSERVICEGETTOKENIZERREQUEST']._serialized_end=2325
+  _globals['_GENERATORSERVICEGETTOKENIZERRESPONSE']._serialized_start=2328
+  _globals['_GENERATORSERVICEGETTOKENIZERRESPONSE']._serialized_end=2468
+  _globals['_GENERATORSERVICELISTMODELSREQUEST']._serialized_start=2470
+  _globals['_GENERATORSERVICELISTMODELSREQUEST']._serialized_end=2505
+  _globals['_GENERATORSERVICELISTMODELSRESPONSE']._serialized_start=2507
+  _globals['_GENERATORSERVICELISTMODELSRESPONSE']._serialized_end=2590
+  _globals['_GENERATORMODEL']._serialized_start=2593
+  _globals['_GENERATORMODEL']._serialized_end=2745
+  _globals['_PREPAREADAPTERREQUEST']._serialized_start=2747
+  _globals['_PREPAREADAPTERREQUEST']._serialized_end=2814
+  _globals['_PREPAREADAPTERRESPONSE']._serialized_start=2816
+  _globals['_PREPAREADAPTERRESPONSE']._serialized_end=2890
+  _globals['_GENERATORSERVICE']._serialized_start=3072
+  _globals['_GENERATORSERVICE']._serialized_end=3586
 # @@protoc_insertion_point(module_scope)

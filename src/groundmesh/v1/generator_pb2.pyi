@@ -221,16 +221,16 @@ class Sampling(_message.Message):
     max_tokens: _builtins.int
     """The most tokens to generate, from 1; absent: what the model's window leaves, up to the server's limit."""
     n: _builtins.int
-    """How many answers to generate. More than 1 is not built yet: UNIMPLEMENTED."""
+    """How many answers to generate, from 1 to 16; absent: 1. Each has deltas of its own index."""
     logprobs: _builtins.int
-    """How many log probabilities to give with each token. Not built yet: UNIMPLEMENTED."""
+    """Give the log probability of each token, and those of so many of the likeliest in its place, from 0 to 20."""
     @_builtins.property
     def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Texts that end the generation; they are not part of it. At most 16 of at most 256 bytes."""
 
     @_builtins.property
     def structured_output(self) -> Global___StructuredOutput:
-        """The form that the answer must have. Not built yet: UNIMPLEMENTED."""
+        """The form that the answer must have."""
 
     def __init__(
         self,
@@ -379,7 +379,7 @@ class GenerateRequest(_message.Message):
     """Who goes first."""
     @_builtins.property
     def adapter(self) -> Global___AdapterRef:
-        """A tuned adapter of it. Not built yet: UNIMPLEMENTED."""
+        """A tuned adapter of it; absent: the base model itself."""
 
     @_builtins.property
     def prompt(self) -> Global___Prompt:
@@ -452,23 +452,89 @@ class GenerationStarted(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that runs."""
     prompt_tokens: _builtins.int
     """The tokens of the prompt."""
+    @_builtins.property
+    def adapter(self) -> Global___AdapterRef:
+        """The adapter that runs; absent: the base model itself."""
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         prompt_tokens: _builtins.int = ...,
+        adapter: Global___AdapterRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "prompt_tokens", b"prompt_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "model", b"model", "prompt_tokens", b"prompt_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerationStarted: _TypeAlias = GenerationStarted  # noqa: Y015
+
+@_typing.final
+class TokenLogprob(_message.Message):
+    """A token and how likely it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    LOGPROB_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Its text; a replacement character for each byte that is no whole character."""
+    token_id: _builtins.int
+    """Its number in the model's vocabulary."""
+    logprob: _builtins.float
+    """The natural logarithm of its probability."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        token_id: _builtins.int = ...,
+        logprob: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob", b"logprob", "text", b"text", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenLogprob: _TypeAlias = TokenLogprob  # noqa: Y015
+
+@_typing.final
+class TokenLogprobs(_message.Message):
+    """A token of the answer, and what else might have stood there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    LIKELIEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chosen(self) -> Global___TokenLogprob:
+        """The token itself."""
+
+    @_builtins.property
+    def likeliest(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprob]:
+        """The likeliest tokens in its place, likeliest first."""
+
+    def __init__(
+        self,
+        *,
+        chosen: Global___TokenLogprob | None = ...,
+        likeliest: _abc.Iterable[Global___TokenLogprob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "likeliest", b"likeliest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenLogprobs: _TypeAlias = TokenLogprobs  # noqa: Y015
 
 @_typing.final
 class GenerationDelta(_message.Message):
@@ -479,22 +545,28 @@ class GenerationDelta(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    LOGPROBS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Which of the n answers it belongs to, from 0."""
     text: _builtins.str
     """The text; whole characters only."""
     tokens: _builtins.int
     """How many tokens it took."""
+    @_builtins.property
+    def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprobs]:
+        """Those tokens, when log probabilities were asked for."""
+
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         text: _builtins.str = ...,
         tokens: _builtins.int = ...,
+        logprobs: _abc.Iterable[Global___TokenLogprobs] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "logprobs", b"logprobs", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -511,11 +583,12 @@ class GenerationFinal(_message.Message):
     QUEUE_DURATION_FIELD_NUMBER: _builtins.int
     PREFILL_DURATION_FIELD_NUMBER: _builtins.int
     DECODE_DURATION_FIELD_NUMBER: _builtins.int
+    FINISH_REASONS_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
-    """Why it ended."""
+    """Why it ended; of several answers, the first."""
     @_builtins.property
     def usage(self) -> _common_pb2.TokenUsage:
-        """The tokens that it took."""
+        """The tokens that it took, all answers together."""
 
     @_builtins.property
     def queue_duration(self) -> _duration_pb2.Duration:
@@ -529,6 +602,10 @@ class GenerationFinal(_message.Message):
     def decode_duration(self) -> _duration_pb2.Duration:
         """From the first token to the last."""
 
+    @_builtins.property
+    def finish_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___FinishReason.ValueType]:
+        """Why each of the answers ended, by index."""
+
     def __init__(
         self,
         *,
@@ -537,10 +614,11 @@ class GenerationFinal(_message.Message):
         queue_duration: _duration_pb2.Duration | None = ...,
         prefill_duration: _duration_pb2.Duration | None = ...,
         decode_duration: _duration_pb2.Duration | None = ...,
+        finish_reasons: _abc.Iterable[Global___FinishReason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decode_duration", b"decode_duration", "prefill_duration", b"prefill_duration", "queue_duration", b"queue_duration", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_duration", b"decode_duration", "finish_reason", b"finish_reason", "prefill_duration", b"prefill_duration", "queue_duration", b"queue_duration", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_duration", b"decode_duration", "finish_reason", b"finish_reason", "finish_reasons", b"finish_reasons", "prefill_duration", b"prefill_duration", "queue_duration", b"queue_duration", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

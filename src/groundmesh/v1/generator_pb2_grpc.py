@@ -69,9 +69,10 @@ class GeneratorServiceServicer(object):
     def Generate(self, request, context):
         """Generates text and streams it as it is made: `started`, then deltas, then `final`. A caller that leaves, or
         whose deadline passes, aborts the request in the engine.
-        Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (fields
-        that say so); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo); UNAVAILABLE (NOT_READY, ENGINE_DEAD);
-        DEADLINE_EXCEEDED.
+        Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
+        FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
+        RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
+        (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,8 +103,9 @@ class GeneratorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PrepareAdapter(self, request, context):
-        """Fetches, verifies and loads an adapter before it is needed. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE.
+        """Fetches, verifies and loads an adapter before it is needed.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
+        made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,9 +36,10 @@ class GeneratorServiceStub:
     Generate: _grpc.UnaryStreamMultiCallable[_generator_pb2.GenerateRequest, _generator_pb2.GenerateResponse]
     """Generates text and streams it as it is made: `started`, then deltas, then `final`. A caller that leaves, or
     whose deadline passes, aborts the request in the engine.
-    Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (fields
-    that say so); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo); UNAVAILABLE (NOT_READY, ENGINE_DEAD);
-    DEADLINE_EXCEEDED.
+    Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
+    FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
+    RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
+    (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
     """
     CountTokens: _grpc.UnaryUnaryMultiCallable[_generator_pb2.CountTokensRequest, _generator_pb2.CountTokensResponse]
     """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
@@ -53,8 +54,9 @@ class GeneratorServiceStub:
     Errors: UNAVAILABLE.
     """
     PrepareAdapter: _grpc.UnaryUnaryMultiCallable[_generator_pb2.PrepareAdapterRequest, _generator_pb2.PrepareAdapterResponse]
-    """Fetches, verifies and loads an adapter before it is needed. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE.
+    """Fetches, verifies and loads an adapter before it is needed.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
+    made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
     """
 
 @_typing.type_check_only
@@ -65,9 +67,10 @@ class GeneratorServiceAsyncStub(GeneratorServiceStub):
     Generate: _aio.UnaryStreamMultiCallable[_generator_pb2.GenerateRequest, _generator_pb2.GenerateResponse]  # type: ignore[assignment]
     """Generates text and streams it as it is made: `started`, then deltas, then `final`. A caller that leaves, or
     whose deadline passes, aborts the request in the engine.
-    Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (fields
-    that say so); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo); UNAVAILABLE (NOT_READY, ENGINE_DEAD);
-    DEADLINE_EXCEEDED.
+    Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
+    FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
+    RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
+    (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
     """
     CountTokens: _aio.UnaryUnaryMultiCallable[_generator_pb2.CountTokensRequest, _generator_pb2.CountTokensResponse]  # type: ignore[assignment]
     """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
@@ -82,8 +85,9 @@ class GeneratorServiceAsyncStub(GeneratorServiceStub):
     Errors: UNAVAILABLE.
     """
     PrepareAdapter: _aio.UnaryUnaryMultiCallable[_generator_pb2.PrepareAdapterRequest, _generator_pb2.PrepareAdapterResponse]  # type: ignore[assignment]
-    """Fetches, verifies and loads an adapter before it is needed. Not built yet.
-    Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE.
+    """Fetches, verifies and loads an adapter before it is needed.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
+    made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
     """
 
 class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,9 +101,10 @@ class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_generator_pb2.GenerateResponse], _abc.AsyncIterator[_generator_pb2.GenerateResponse]]:
         """Generates text and streams it as it is made: `started`, then deltas, then `final`. A caller that leaves, or
         whose deadline passes, aborts the request in the engine.
-        Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (fields
-        that say so); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo); UNAVAILABLE (NOT_READY, ENGINE_DEAD);
-        DEADLINE_EXCEEDED.
+        Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
+        FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
+        RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
+        (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -138,8 +143,9 @@ class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generator_pb2.PrepareAdapterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generator_pb2.PrepareAdapterResponse, _abc.Awaitable[_generator_pb2.PrepareAdapterResponse]]:
-        """Fetches, verifies and loads an adapter before it is needed. Not built yet.
-        Errors: UNIMPLEMENTED (NOT_BUILT_YET) in this version; later NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE.
+        """Fetches, verifies and loads an adapter before it is needed.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
+        made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
         """
 
 def add_GeneratorServiceServicer_to_server(servicer: GeneratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
