@@ -170,8 +170,18 @@ def listener() -> Iterator[tuple[str, list[object]]]:
 
 def referring(target: str) -> Iterator[tuple[str, bytes]]:
     """Documents that ask for what is at ``target`` in every way that their formats have."""
-    entity = f'<!DOCTYPE x [<!ENTITY s SYSTEM "{target}"><!ENTITY % p SYSTEM "{target}"> %p;]>'
-    path = target.removeprefix("file://")
+    yield from referring_office_files(target)
+    yield from referring_pages(target)
+
+
+def external_entity(target: str) -> str:
+    """A document type whose entities ``s`` and ``p`` are what is at ``target``."""
+    return f'<!DOCTYPE x [<!ENTITY s SYSTEM "{target}"><!ENTITY % p SYSTEM "{target}"> %p;]>'
+
+
+def referring_office_files(target: str) -> Iterator[tuple[str, bytes]]:
+    """Office files that do."""
+    entity = external_entity(target)
     image = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     links = relations(
         ("rId9", f"{image}/image", target),
@@ -202,6 +212,16 @@ def referring(target: str) -> Iterator[tuple[str, bytes]]:
     )
     yield "a.xlsx", xlsx({"Sheet": [["words", "&s;"]]}, doctype=entity)
     yield "b.xlsx", xlsx({"Sheet": [["words", f'=WEBSERVICE("{target}")']]})
+    yield (
+        "a.zip.docx",
+        zipped({"[Content_Types].xml": "", "word/document.xml": entity, "../../x": "words"}),
+    )
+
+
+def referring_pages(target: str) -> Iterator[tuple[str, bytes]]:
+    """Books, pages, marked-up texts and letters that do."""
+    entity = external_entity(target)
+    path = target.removeprefix("file://")
     yield "a.epub", epub(f'<p>words &s;</p><img src="{target}"/>', doctype=entity)
     yield "b.epub", epub(f'<p>words</p><object data="{target}"/><iframe src="{target}"/>')
     page = f'<p>words<iframe src="{target}"></iframe><object data="{target}"></object><img src='
@@ -222,10 +242,6 @@ def referring(target: str) -> Iterator[tuple[str, bytes]]:
         b'Content-Type: message/external-body; access-type=URL; URL="%s"; name="%s"\n\n\n--x\n'
         b'Content-Type: text/html\n\n<p>words<img src="%s"></p>\n--x--\n'
         % (target.encode(), path.encode(), target.encode()),
-    )
-    yield (
-        "a.zip.docx",
-        zipped({"[Content_Types].xml": "", "word/document.xml": entity, "../../x": "words"}),
     )
 
 

@@ -25,8 +25,13 @@ _LOCKS = {  # in this part, this says that others are encrypted; fonts alone may
     "META-INF/encryption.xml": b"www.w3.org/2001/04/xmlenc#aes",
 }
 BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
-    *(OSError, RuntimeError, ValueError),
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a way of compression that it can't undo
+    OSError,
+    RuntimeError,
+    ValueError,
 )
 """What ``zipfile`` raises on files that are none."""
 
