@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 ERROR_DOMAIN = "groundmesh"
 """The ``ErrorInfo.domain`` of every error that Groundmesh itself raises."""
@@ -141,6 +141,13 @@ class MeshError(Exception):
         """Whether another service raised it and a channel carried it here. That channel has
         retried already where it may, so nobody further up retries for the same cause."""
 
+    @classmethod
+    def of_field(cls, field: str, description: str, *, reason: Reason | None = None) -> Self:
+        """The error for one field, named in the message and in the details."""
+        return cls(
+            f"{field}: {description}", reason=reason, fields=(FieldViolation(field, description),)
+        )
+
 
 class Cancelled(MeshError):
     """The caller has gone, or asked for the work to stop."""
@@ -154,15 +161,6 @@ class InvalidArgument(MeshError):
 
     code = Code.INVALID_ARGUMENT
     default_reason = Reason.INVALID_FIELD
-
-    @classmethod
-    def of_field(
-        cls, field: str, description: str, *, reason: Reason = Reason.INVALID_FIELD
-    ) -> "InvalidArgument":
-        """The error for one wrong field, named in the message and in the details."""
-        return cls(
-            f"{field}: {description}", reason=reason, fields=(FieldViolation(field, description),)
-        )
 
 
 class DeadlineExceeded(MeshError):
@@ -212,7 +210,7 @@ class Aborted(MeshError):
 
 
 class Unimplemented(MeshError):
-    """The contract defines it, this version does not do it yet."""
+    """The contract defines it, but this version, or the engine behind it, does not do it."""
 
     code = Code.UNIMPLEMENTED
     default_reason = Reason.NOT_BUILT_YET

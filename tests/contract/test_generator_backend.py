@@ -69,8 +69,10 @@ class Answer:
 async def job_for(
     backend: Backend, prompt: Prompt, sampling: Sampling = GREEDY, *, max_tokens: int = 32
 ) -> GenerationJob:
+    await backend.accept(sampling, field="sampling")
     return GenerationJob(
         id=uuid.uuid4().hex,
+        prompt=prompt,
         token_ids=await backend.encode(prompt, field="prompt"),
         sampling=sampling,
         max_tokens=max_tokens,
@@ -139,7 +141,7 @@ async def test_deltas_come_as_they_are_made_and_add_up(backend: Backend) -> None
 
 async def test_it_stops_at_max_tokens(backend: Backend) -> None:
     cut = await answer(backend, TextPrompt("1 2 3 4 5 6 7 8"), max_tokens=3)
-    assert cut.finished.reason is FinishReason.LENGTH
+    assert cut.finished.reasons == (FinishReason.LENGTH,)
     assert cut.finished.completion_tokens == 3
 
 
@@ -157,7 +159,7 @@ async def test_a_stop_text_ends_the_answer_and_no_part_of_it_is_sent(backend: Ba
     stop = whole.text[middle : middle + 5]
     stopped = await answer(backend, QUESTION, Sampling(temperature=0.0, stop=(stop, "never said")))
     assert stopped.text == whole.text[: whole.text.index(stop)]
-    assert stopped.finished.reason is FinishReason.STOP
+    assert stopped.finished.reasons == (FinishReason.STOP,)
 
 
 async def test_a_seed_repeats_an_answer(backend: Backend) -> None:

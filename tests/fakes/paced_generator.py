@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from groundmesh.errors import Reason, Unavailable
+from groundmesh.errors import Reason, Unavailable, Unimplemented
 from groundmesh.server.app import Service
 from groundmesh_generator.backends.base import (
     Delta,
@@ -26,10 +26,14 @@ from groundmesh_generator.backends.base import (
     ModelInfo,
     Timings,
     TokenizerFile,
+    TokenLogprob,
+    TokenLogprobs,
 )
 from groundmesh_generator.core import Generator, GeneratorOptions
 from groundmesh_generator.prompts import Prompt, TextPrompt
+from groundmesh_generator.sampling import Sampling
 from groundmesh_generator.servicer import generator_service
+from groundmesh_generator.structured import field_of
 
 MODEL = "paced"
 ANSWER = "The passages say that grüne Äpfel 🍏 are sour [1] and that nothing else is known [2]. "
@@ -98,8 +102,13 @@ class PacedBackend:
         """A token for each word."""
         return [0] * len(_rendered(prompt).split())
 
+    async def accept(self, sampling: Sampling, *, field: str) -> None:
+        """All but a form of the answer, which is what it is."""
+        if (form := sampling.structured_output) is not None:
+            raise Unimplemented.of_field(field_of(form, sampling=field), "the words are fixed")
+
     async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
-        """See ``Backend.generate``."""
+        """See ``Backend.generate``. Several answers take turns, each step a token of each."""
         self.jobs.append(job)
         words, reason = _script(self._words(), job)
         async with self._slot():
@@ -108,14 +117,17 @@ class PacedBackend:
             for index, word in enumerate(words):
                 # By the clock, not from the last token, so that the pace does not drift.
                 await self._sleep_until(first_at + index * self.token_s)
-                if word:
-                    yield Delta(word, 1)
+                for answer in range(job.sampling.answers if word else 0):
+                    yield Delta(word, 1, answer, _logprobs(word, job))
             timings = Timings(
                 queue_s=scheduled_at - job.received_at,
                 prefill_s=self.first_token_s,
                 decode_s=max(0.0, time.monotonic() - first_at),
             )
-            yield Finished(reason, len(job.token_ids), len(words), timings=timings)
+            answers = job.sampling.answers
+            yield Finished(
+                (reason,) * answers, len(job.token_ids), len(words) * answers, timings=timings
+            )
 
     def _words(self) -> Iterator[str]:
         words = [f"{word} " for word in self.answer.split()]
@@ -175,6 +187,13 @@ def _script(words: Iterator[str], job: GenerationJob) -> tuple[list[str], Finish
             break
         kept.append(word[:left])
     return kept, FinishReason.STOP
+
+
+def _logprobs(word: str, job: GenerationJob) -> tuple[TokenLogprobs, ...]:
+    if job.sampling.logprobs is None:
+        return ()
+    certain = TokenLogprob(word, 0, 0.0)
+    return (TokenLogprobs(certain, (certain,) * min(1, job.sampling.logprobs)),)
 
 
 def _tokenizer_file() -> TokenizerFile:

@@ -67,6 +67,12 @@ async def test_a_question_without_room_for_passages_is_refused() -> None:
         ({"sampling": {"stop": [""]}}, "sampling.stop[0]"),
         ({"sampling": {"stop": ["x"] * 17}}, "sampling.stop"),
         ({"sampling": {"n": 0}}, "sampling.n"),
+        ({"sampling": {"n": 2}}, "sampling.n"),
+        ({"sampling": {"logprobs": 0}}, "sampling.logprobs"),
+        (
+            {"sampling": {"structured_output": {"regex": "a"}}},
+            "sampling.structured_output",
+        ),
     ],
 )
 async def test_bad_fields_are_named(fields: dict[str, Any], field: str) -> None:
@@ -92,9 +98,6 @@ async def test_all_bad_fields_are_named_at_once() -> None:
     "fields",
     [
         {"history": [{"role": generator_pb2.ROLE_USER, "content": "Hi"}]},
-        {"sampling": {"n": 2}},
-        {"sampling": {"logprobs": 1}},
-        {"sampling": {"structured_output": {"regex": "a"}}},
     ],
 )
 async def test_what_is_not_built_says_so(fields: dict[str, Any]) -> None:

@@ -122,6 +122,26 @@ async def test_sampling_reaches_the_engine_as_it_was_sent(bench: Bench) -> None:
     assert events[-1].final.finish_reason == FINISH_REASON_STOP
 
 
+async def test_several_answers_are_told_apart_and_counted_together(bench: Bench) -> None:
+    sampling = Sampling(n=3, max_tokens=4)
+    _, *deltas, last = await bench.generate(GenerateRequest(prompt=TEXT, sampling=sampling))
+    texts = ["".join(e.delta.text for e in deltas if e.delta.index == i) for i in range(3)]
+    assert texts == ["The passages say that "] * 3
+    assert list(last.final.finish_reasons) == [FINISH_REASON_LENGTH] * 3
+    assert last.final.finish_reason == FINISH_REASON_LENGTH
+    assert (last.final.usage.prompt_tokens, last.final.usage.completion_tokens) == (3, 12)
+
+
+async def test_each_token_comes_with_its_log_probability(bench: Bench) -> None:
+    sampling = Sampling(logprobs=1, max_tokens=2)
+    _, *deltas, _ = await bench.generate(GenerateRequest(prompt=TEXT, sampling=sampling))
+    for event in deltas:
+        (token,) = event.delta.logprobs
+        assert token.chosen.text == event.delta.text
+        assert (token.chosen.HasField("token_id"), token.chosen.logprob) == (True, 0.0)
+        assert list(token.likeliest) == [token.chosen]
+
+
 async def test_conversations_are_put_into_the_template(bench: Bench) -> None:
     prompt = chat((ROLE_SYSTEM, "be brief"), (ROLE_USER, "why ?"))
     events = await bench.generate(GenerateRequest(prompt=prompt, sampling=Sampling(max_tokens=1)))
@@ -145,6 +165,19 @@ async def test_conversations_are_put_into_the_template(bench: Bench) -> None:
         ({"prompt": TEXT, "sampling": Sampling(top_p=-1)}, "sampling.top_p"),
         ({"prompt": TEXT, "sampling": Sampling(max_tokens=-1)}, "sampling.max_tokens"),
         ({"prompt": TEXT, "sampling": Sampling(n=0)}, "sampling.n"),
+        ({"prompt": TEXT, "sampling": Sampling(n=17)}, "sampling.n"),
+        ({"prompt": TEXT, "sampling": Sampling(logprobs=21)}, "sampling.logprobs"),
+        (
+            {"prompt": TEXT, "sampling": Sampling(structured_output=StructuredOutput())},
+            "sampling.structured_output",
+        ),
+        (
+            {
+                "prompt": TEXT,
+                "sampling": Sampling(structured_output=StructuredOutput(json_schema="{")),
+            },
+            "sampling.structured_output.json_schema",
+        ),
         ({"prompt": TEXT, "sampling": Sampling(stop=[""])}, "sampling.stop[0]"),
     ],
 )
@@ -159,15 +192,15 @@ async def test_a_wrong_field_is_named(bench: Bench, fields: dict[str, Any], fiel
     ("fields", "field"),
     [
         ({"adapter": AdapterRef(name="support-bot")}, "adapter"),
-        ({"sampling": Sampling(n=2)}, "sampling.n"),
-        ({"sampling": Sampling(logprobs=0)}, "sampling.logprobs"),
         (
             {"sampling": Sampling(structured_output=StructuredOutput(regex="a+"))},
-            "sampling.structured_output",
+            "sampling.structured_output.regex",
         ),
     ],
 )
-async def test_what_is_not_built_says_so(bench: Bench, fields: dict[str, Any], field: str) -> None:
+async def test_what_this_engine_cannot_do_says_so(
+    bench: Bench, fields: dict[str, Any], field: str
+) -> None:
     with pytest.raises(Unimplemented) as refused:
         await bench.generate(GenerateRequest(prompt=TEXT, **fields))
     assert refused.value.reason is Reason.NOT_BUILT_YET

@@ -1,6 +1,6 @@
 """What of a question is refused before any work is put into it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from groundmesh.errors import InvalidArgument, Unimplemented
 from groundmesh.names import CollectionName
@@ -34,8 +34,9 @@ _RANGES = (
     ("top_k", 0, _MAX_INT32),
     ("seed", 0, _MAX_INT64),
     ("max_tokens", 1, _MAX_INT32),
-    ("n", 1, _MAX_INT32),
+    ("n", 1, 1),
 )
+_NOT_OF_AN_ANSWER = {"logprobs", "structured_output"}
 _OVER_ZERO = (("top_p", 1.0), ("repetition_penalty", 2.0))
 
 
@@ -53,7 +54,6 @@ def check_ask(request: gateway_pb2.AskRequest) -> None:
     checks.raise_if_any()
     if request.history:
         raise Unimplemented("history: this version answers single questions only")
-    _refuse_unbuilt_sampling(request.sampling)
 
 
 def check_search(request: gateway_pb2.GatewayServiceSearchRequest) -> None:
@@ -128,20 +128,20 @@ def _check_sampling(sampling: generator_pb2.Sampling, checks: Checks) -> None:
                 raise InvalidArgument.of_field(
                     f"sampling.{name}", f"must be over 0 and up to {high}, not {given[name]}"
                 )
+    for name in sorted(_NOT_OF_AN_ANSWER & given.keys()):
+        with checks:
+            raise InvalidArgument.of_field(
+                f"sampling.{name}", "is not taken for an answer with citations; ask the generator"
+            )
+    _check_stops(sampling.stop, checks)
+
+
+def _check_stops(stops: Sequence[str], checks: Checks) -> None:
     with checks:
-        max_items(len(sampling.stop), field="sampling.stop", limit=MAX_STOPS)
-    for index, stop in enumerate(sampling.stop[:MAX_STOPS]):
+        max_items(len(stops), field="sampling.stop", limit=MAX_STOPS)
+    for index, stop in enumerate(stops[:MAX_STOPS]):
         with checks:
             field = f"sampling.stop[{index}]"
             if not stop:
                 raise InvalidArgument.of_field(field, "must not be empty")
             max_bytes(stop, field=field, limit=_MAX_STOP_BYTES)
-
-
-def _refuse_unbuilt_sampling(sampling: generator_pb2.Sampling) -> None:
-    if sampling.n > 1:
-        raise Unimplemented("sampling.n: this version gives one answer only")
-    if sampling.HasField("logprobs"):
-        raise Unimplemented("sampling.logprobs: not in this version")
-    if sampling.HasField("structured_output"):
-        raise Unimplemented("sampling.structured_output: not in this version")

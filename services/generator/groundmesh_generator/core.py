@@ -93,6 +93,7 @@ class Generator:
         check_prompt(prompt, field="prompt", context_tokens=served.context_tokens)
         limit = self.options.max_output_tokens
         check_sampling(sampling, field="sampling", max_output_tokens=limit)
+        await self.backend.accept(sampling, field="sampling")
         token_ids = await self.backend.encode(prompt, field="prompt")
         max_tokens = tokens_to_generate(
             sampling.max_tokens,
@@ -102,6 +103,7 @@ class Generator:
         )
         job = GenerationJob(
             id=uuid.uuid4().hex,
+            prompt=prompt,
             token_ids=token_ids,
             sampling=sampling,
             max_tokens=max_tokens,
@@ -116,6 +118,7 @@ class Generator:
     async def count_tokens(self, prompts: Sequence[Prompt], *, model: str = "") -> list[int]:
         """The tokens of each prompt as the model would read it."""
         served = self.require_model(model)
+        self.tokenizer(model)  # Unimplemented where nobody can count
         if not prompts:
             raise InvalidArgument.of_field("prompts", "must hold at least one prompt")
         if len(prompts) > MAX_PROMPTS:

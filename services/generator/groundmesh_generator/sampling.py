@@ -6,10 +6,13 @@ from typing import TypeVar
 
 from groundmesh.errors import InvalidArgument
 from groundmesh.server.checks import Checks, in_range, max_bytes, max_items
+from groundmesh_generator.structured import StructuredOutput, check_structured, field_of
 
 MAX_STOPS = 16
 MAX_STOP_BYTES = 256
 MAX_SEED = 2**63 - 1
+MAX_ANSWERS = 16
+MAX_LOGPROBS = 20
 
 Number = TypeVar("Number", int, float)
 
@@ -28,6 +31,16 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
+    n: int | None = None
+    """How many answers; with a seed, each has one of its own made from it."""
+    logprobs: int | None = None
+    """How many of the likeliest tokens are told with each token."""
+    structured_output: StructuredOutput | None = None
+
+    @property
+    def answers(self) -> int:
+        """How many answers to generate."""
+        return self.n or 1
 
 
 def check_sampling(sampling: Sampling, *, field: str, max_output_tokens: int) -> None:
@@ -52,6 +65,15 @@ def check_sampling(sampling: Sampling, *, field: str, max_output_tokens: int) ->
     with checks:
         _between(sampling.max_tokens, field=f"{field}.max_tokens", low=1, high=max_output_tokens)
     with checks:
+        _between(sampling.n, field=f"{field}.n", low=1, high=MAX_ANSWERS)
+    with checks:
+        _not_all_the_same(sampling, field=f"{field}.n")
+    with checks:
+        _between(sampling.logprobs, field=f"{field}.logprobs", low=0, high=MAX_LOGPROBS)
+    if (form := sampling.structured_output) is not None:
+        with checks:
+            check_structured(form, field=field_of(form, sampling=field))
+    with checks:
         _check_stops(sampling.stop, field=f"{field}.stop")
     checks.raise_if_any()
 
@@ -64,6 +86,13 @@ def _between(value: Number | None, *, field: str, low: Number, high: Number) -> 
 def _over_zero(value: float | None, *, field: str, high: float) -> None:
     if value is not None and not 0 < value <= high:
         raise InvalidArgument.of_field(field, f"must be over 0 and up to {high}, not {value}")
+
+
+def _not_all_the_same(sampling: Sampling, *, field: str) -> None:
+    if sampling.answers > 1 and sampling.temperature == 0:
+        raise InvalidArgument.of_field(
+            field, "must be 1 where the temperature is 0: all answers would be the same"
+        )
 
 
 def _check_stops(stops: Sequence[str], *, field: str) -> None:

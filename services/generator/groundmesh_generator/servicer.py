@@ -48,7 +48,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         refuse_what_is_not_built(request)
         events = self._generator.generate(
             prompt_of(request.prompt, field="prompt"),
-            sampling_of(request.sampling),
+            sampling_of(request.sampling, field="sampling"),
             model=request.model,
             priority=priority_of(request.priority),
         )

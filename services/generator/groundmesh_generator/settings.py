@@ -1,6 +1,7 @@
 """The generator's settings."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from groundmesh.addresses import default_port
@@ -10,7 +11,13 @@ from groundmesh_generator.backends import BACKENDS
 from groundmesh_generator.backends.base import BackendOptions, EngineLogs
 from groundmesh_generator.core import GeneratorOptions
 
-LEAST = {"max_output_tokens": 1, "context_tokens": 2, "kv_cache_gib": 0.01, "start_timeout_s": 1}
+LEAST = {
+    "max_output_tokens": 1,
+    "context_tokens": 2,
+    "kv_cache_gib": 0.01,
+    "start_timeout_s": 1,
+    "endpoint_timeout_s": 0.1,
+}
 
 
 @dataclass(frozen=True)
@@ -40,13 +47,28 @@ class GeneratorSettings(ServerSettings):
     """Least severe messages of the engine itself that are logged; its warnings at a normal start
     on a CPU are a dozen, and none asks for anything to be done."""
     start_timeout_s: float = 600.0
-    """How long loading the model may take."""
+    """How long loading the model, or waiting for an endpoint, may take."""
+    endpoint: str = ""
+    """URL of an OpenAI-compatible endpoint, for --backend openai: http://127.0.0.1:8000/v1."""
+    api_key: str = field(default="", repr=False)
+    """The endpoint's API key; better set in the environment, or in a file."""
+    api_key_file: Path | None = None
+    """File that holds the endpoint's API key."""
+    endpoint_timeout_s: float = 60.0
+    """How long the endpoint may say nothing."""
+    tokenizer: str = ""
+    """Tokenizer of the endpoint's model: short name, folder or hub name; without it, nothing can
+    count tokens before the endpoint does, which prompts with passages need."""
 
     def __post_init__(self) -> None:
         """ValueError, in words for who set it, for values that can't work."""
         super().__post_init__()
         if self.backend not in BACKENDS:
             raise ValueError(f"--backend is {self.backend}, must be one of {', '.join(BACKENDS)}")
+        if (self.backend == "openai") != self.endpoint.startswith(("http://", "https://")):
+            raise ValueError("--backend openai and --endpoint, an http(s) URL, go together")
+        if self.api_key_file is not None and not self.api_key_file.is_file():
+            raise ValueError(f"--api-key-file {self.api_key_file} is no file")
         for name, least in LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
@@ -63,8 +85,15 @@ class GeneratorSettings(ServerSettings):
             engine_args=self.engine_args,
             start_timeout_s=self.start_timeout_s,
             logs=EngineLogs(self.log_level, self.log_format, self.engine_log_level),
+            endpoint=self.endpoint,
+            api_key=self._api_key(),
+            endpoint_timeout_s=self.endpoint_timeout_s,
+            tokenizer=self.tokenizer,
         )
 
     def generator_options(self) -> GeneratorOptions:
         """What the core needs of them."""
         return GeneratorOptions(max_output_tokens=self.max_output_tokens)
+
+    def _api_key(self) -> str:
+        return self.api_key_file.read_text().strip() if self.api_key_file else self.api_key

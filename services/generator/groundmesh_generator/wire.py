@@ -2,13 +2,26 @@
 
 from google.protobuf.duration_pb2 import Duration
 
-from groundmesh.errors import FieldViolation, InvalidArgument, Unimplemented
-from groundmesh.server.checks import in_range, known_enum
+from groundmesh.errors import InvalidArgument, Unimplemented
+from groundmesh.server.checks import known_enum
 from groundmesh.v1 import common_pb2, generator_pb2
-from groundmesh_generator.backends.base import Delta, Finished, FinishReason, Priority
+from groundmesh_generator.backends.base import (
+    Delta,
+    Finished,
+    FinishReason,
+    Priority,
+    TokenLogprob,
+)
 from groundmesh_generator.core import Started
 from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role, TextPrompt
 from groundmesh_generator.sampling import Sampling
+from groundmesh_generator.structured import (
+    Choices,
+    Grammar,
+    JsonSchema,
+    Regex,
+    StructuredOutput,
+)
 
 ROLES = {
     generator_pb2.ROLE_SYSTEM: Role.SYSTEM,
@@ -23,25 +36,12 @@ FINISH_REASONS = {
     FinishReason.STOP: generator_pb2.FINISH_REASON_STOP,
     FinishReason.LENGTH: generator_pb2.FINISH_REASON_LENGTH,
 }
-NOT_BUILT = ("n", "logprobs", "structured_output")
-"""Fields of ``Sampling`` that are refused before it is read."""
 
 
 def refuse_what_is_not_built(request: generator_pb2.GenerateRequest) -> None:
     """Unimplemented that names a field which is defined, and not built yet."""
-    sampling = request.sampling
-    if sampling.HasField("n"):
-        in_range(sampling.n, field="sampling.n", low=1, high=2**31 - 1)
-    for field, is_asked in {
-        "adapter": request.HasField("adapter"),
-        "sampling.n": sampling.n > 1,
-        "sampling.logprobs": sampling.HasField("logprobs"),
-        "sampling.structured_output": sampling.HasField("structured_output"),
-    }.items():
-        if is_asked:
-            raise Unimplemented(
-                f"{field}: is not built yet", fields=(FieldViolation(field, "is not built yet"),)
-            )
+    if request.HasField("adapter"):
+        raise Unimplemented.of_field("adapter", "is not built yet")
 
 
 def prompt_of(prompt: generator_pb2.Prompt, *, field: str) -> Prompt:
@@ -64,11 +64,29 @@ def _message(message: generator_pb2.ChatMessage, *, field: str) -> Message:
     return Message(ROLES[role], message.content)
 
 
-def sampling_of(sampling: generator_pb2.Sampling) -> Sampling:
+def sampling_of(sampling: generator_pb2.Sampling, *, field: str) -> Sampling:
     """What was set; the rest is None."""
-    present = {field.name: value for field, value in sampling.ListFields()}
+    present = {each.name: value for each, value in sampling.ListFields()}
     stop = tuple(present.pop("stop", ()))
-    return Sampling(**{k: v for k, v in present.items() if k not in NOT_BUILT}, stop=stop)
+    if form := present.pop("structured_output", None):
+        present["structured_output"] = _structured(form, field=f"{field}.structured_output")
+    return Sampling(**present, stop=stop)
+
+
+def _structured(form: generator_pb2.StructuredOutput, *, field: str) -> StructuredOutput:
+    match form.WhichOneof("form"):
+        case "json_schema":
+            return JsonSchema(form.json_schema)
+        case "regex":
+            return Regex(form.regex)
+        case "choices":
+            return Choices(tuple(form.choices.values))
+        case "grammar":
+            return Grammar(form.grammar)
+        case _:
+            raise InvalidArgument.of_field(
+                field, "must hold a json_schema, a regex, choices or a grammar"
+            )
 
 
 def priority_of(priority: common_pb2.Priority.ValueType) -> Priority:
@@ -83,17 +101,37 @@ def response_of(event: Started | Delta | Finished) -> generator_pb2.GenerateResp
         case Started(model, prompt_tokens):
             started = generator_pb2.GenerationStarted(model=model, prompt_tokens=prompt_tokens)
             return generator_pb2.GenerateResponse(started=started)
-        case Delta(text, tokens):
-            delta = generator_pb2.GenerationDelta(text=text, tokens=tokens)
-            return generator_pb2.GenerateResponse(delta=delta)
+        case Delta():
+            return generator_pb2.GenerateResponse(delta=_delta(event))
         case Finished():
             return generator_pb2.GenerateResponse(final=_final(event))
 
 
+def _delta(event: Delta) -> generator_pb2.GenerationDelta:
+    return generator_pb2.GenerationDelta(
+        index=event.index,
+        text=event.text,
+        tokens=event.tokens,
+        logprobs=[
+            generator_pb2.TokenLogprobs(
+                chosen=_logprob(each.chosen), likeliest=map(_logprob, each.likeliest)
+            )
+            for each in event.logprobs
+        ],
+    )
+
+
+def _logprob(token: TokenLogprob) -> generator_pb2.TokenLogprob:
+    return generator_pb2.TokenLogprob(
+        text=token.text, token_id=token.token_id, logprob=token.logprob
+    )
+
+
 def _final(event: Finished) -> generator_pb2.GenerationFinal:
-    timings = event.timings
+    timings, reasons = event.timings, [FINISH_REASONS[reason] for reason in event.reasons]
     return generator_pb2.GenerationFinal(
-        finish_reason=FINISH_REASONS[event.reason],
+        finish_reason=reasons[0],
+        finish_reasons=reasons,
         usage=common_pb2.TokenUsage(
             prompt_tokens=event.prompt_tokens,
             completion_tokens=event.completion_tokens,

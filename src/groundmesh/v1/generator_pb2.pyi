@@ -311,11 +311,11 @@ class StructuredOutput(_message.Message):
     CHOICES_FIELD_NUMBER: _builtins.int
     GRAMMAR_FIELD_NUMBER: _builtins.int
     json_schema: _builtins.str
-    """A JSON Schema."""
+    """A JSON Schema: an object of at most 16 KiB and 64 levels, in which nothing is counted over 1,000."""
     regex: _builtins.str
-    """A regular expression, which the whole answer matches."""
+    """A regular expression of at most 4 KiB, which the whole answer matches."""
     grammar: _builtins.str
-    """A context-free grammar in EBNF."""
+    """A context-free grammar in EBNF (as llama.cpp's GBNF, or as Lark's), of at most 16 KiB."""
     @_builtins.property
     def choices(self) -> Global___Choices:
         """One of these texts."""
@@ -347,7 +347,7 @@ class Choices(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At least one."""
+        """At least one, at most 1,000, together at most 16 KiB."""
 
     def __init__(
         self,
@@ -456,7 +456,7 @@ class GenerationStarted(_message.Message):
     model: _builtins.str
     """The model that runs."""
     prompt_tokens: _builtins.int
-    """The tokens of the prompt."""
+    """The tokens of the prompt; 0 where only the engine can count them: they are in the final's usage."""
     @_builtins.property
     def adapter(self) -> Global___AdapterRef:
         """The adapter that runs; absent: the base model itself."""
@@ -486,23 +486,25 @@ class TokenLogprob(_message.Message):
     TOKEN_ID_FIELD_NUMBER: _builtins.int
     LOGPROB_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Its text; a replacement character for each byte that is no whole character."""
+    """Its text; a replacement character for bytes that are no whole character."""
     token_id: _builtins.int
-    """Its number in the model's vocabulary."""
+    """Its number in the model's vocabulary; absent where the engine does not say it."""
     logprob: _builtins.float
     """The natural logarithm of its probability."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
-        token_id: _builtins.int = ...,
+        token_id: _builtins.int | None = ...,
         logprob: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_token_id", b"_token_id", "token_id", b"token_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["logprob", b"logprob", "text", b"text", "token_id", b"token_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_token_id", b"_token_id", "logprob", b"logprob", "text", b"text", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__token_id: _TypeAlias = _typing.Literal["token_id"]  # noqa: Y015
+    _WhichOneofArgType__token_id: _TypeAlias = _typing.Literal["_token_id", b"_token_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__token_id) -> _WhichOneofReturnType__token_id | None: ...
 
 Global___TokenLogprob: _TypeAlias = TokenLogprob  # noqa: Y015
 

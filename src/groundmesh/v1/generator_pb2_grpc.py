@@ -80,7 +80,8 @@ class GeneratorServiceServicer(object):
 
     def CountTokens(self, request, context):
         """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
-        Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE; DEADLINE_EXCEEDED.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (as GetTokenizer); UNAVAILABLE;
+        DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +89,8 @@ class GeneratorServiceServicer(object):
 
     def GetTokenizer(self, request, context):
         """Hands out the tokenizer of a model, so that a client can count tokens without the model.
-        Errors: NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE.
+        Errors: NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (this server was not given the tokenizer of the engine that it
+        calls); UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,11 +43,13 @@ class GeneratorServiceStub:
     """
     CountTokens: _grpc.UnaryUnaryMultiCallable[_generator_pb2.CountTokensRequest, _generator_pb2.CountTokensResponse]
     """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
-    Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE; DEADLINE_EXCEEDED.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (as GetTokenizer); UNAVAILABLE;
+    DEADLINE_EXCEEDED.
     """
     GetTokenizer: _grpc.UnaryUnaryMultiCallable[_generator_pb2.GeneratorServiceGetTokenizerRequest, _generator_pb2.GeneratorServiceGetTokenizerResponse]
     """Hands out the tokenizer of a model, so that a client can count tokens without the model.
-    Errors: NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE.
+    Errors: NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (this server was not given the tokenizer of the engine that it
+    calls); UNAVAILABLE.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_generator_pb2.GeneratorServiceListModelsRequest, _generator_pb2.GeneratorServiceListModelsResponse]
     """Lists the models served.
@@ -74,11 +76,13 @@ class GeneratorServiceAsyncStub(GeneratorServiceStub):
     """
     CountTokens: _aio.UnaryUnaryMultiCallable[_generator_pb2.CountTokensRequest, _generator_pb2.CountTokensResponse]  # type: ignore[assignment]
     """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
-    Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE; DEADLINE_EXCEEDED.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (as GetTokenizer); UNAVAILABLE;
+    DEADLINE_EXCEEDED.
     """
     GetTokenizer: _aio.UnaryUnaryMultiCallable[_generator_pb2.GeneratorServiceGetTokenizerRequest, _generator_pb2.GeneratorServiceGetTokenizerResponse]  # type: ignore[assignment]
     """Hands out the tokenizer of a model, so that a client can count tokens without the model.
-    Errors: NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE.
+    Errors: NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (this server was not given the tokenizer of the engine that it
+    calls); UNAVAILABLE.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_generator_pb2.GeneratorServiceListModelsRequest, _generator_pb2.GeneratorServiceListModelsResponse]  # type: ignore[assignment]
     """Lists the models served.
@@ -114,7 +118,8 @@ class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_generator_pb2.CountTokensResponse, _abc.Awaitable[_generator_pb2.CountTokensResponse]]:
         """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
-        Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE; DEADLINE_EXCEEDED.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (as GetTokenizer); UNAVAILABLE;
+        DEADLINE_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -124,7 +129,8 @@ class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_generator_pb2.GeneratorServiceGetTokenizerResponse, _abc.Awaitable[_generator_pb2.GeneratorServiceGetTokenizerResponse]]:
         """Hands out the tokenizer of a model, so that a client can count tokens without the model.
-        Errors: NOT_FOUND (MODEL_NOT_FOUND); UNAVAILABLE.
+        Errors: NOT_FOUND (MODEL_NOT_FOUND); UNIMPLEMENTED (this server was not given the tokenizer of the engine that it
+        calls); UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

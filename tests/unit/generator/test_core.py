@@ -71,7 +71,7 @@ async def test_started_then_deltas_then_finished(generator: Generator) -> None:
     assert started == Started(MODEL, 3)
     assert [type(delta) for delta in deltas] == [Delta] * 5
     assert isinstance(finished, Finished)
-    assert finished.reason is FinishReason.LENGTH
+    assert finished.reasons == (FinishReason.LENGTH,)
 
 
 async def test_max_tokens_is_bounded_by_the_setting(

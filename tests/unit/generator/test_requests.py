@@ -79,6 +79,10 @@ def test_a_conversation_that_ends_with_a_user_is_taken() -> None:
         ("max_tokens", 0),
         ("max_tokens", -5),
         ("max_tokens", 65),
+        ("n", 0),
+        ("n", 17),
+        ("logprobs", -1),
+        ("logprobs", 21),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_field(name: str, value: Any) -> None:
@@ -99,6 +103,12 @@ def test_wrong_stop_texts_are_refused(stop: tuple[str, ...], field: str) -> None
     with pytest.raises(InvalidArgument) as refused:
         check_sampling(Sampling(stop=stop), field="sampling", max_output_tokens=64)
     assert fields_of(refused) == [field]
+
+
+def test_greedy_answers_are_not_generated_several_times() -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        check_sampling(Sampling(n=2, temperature=0.0), field="sampling", max_output_tokens=64)
+    assert fields_of(refused) == ["sampling.n"]
 
 
 def test_all_wrong_values_are_named_at_once() -> None:
@@ -125,6 +135,8 @@ def test_what_is_absent_or_at_a_limit_is_taken() -> None:
         seed=2**63 - 1,
         stop=("x" * 256,) * 16,
         max_tokens=64,
+        n=1,
+        logprobs=20,
     )
     check_sampling(limits, field="sampling", max_output_tokens=64)
 

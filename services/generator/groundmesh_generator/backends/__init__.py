@@ -6,6 +6,7 @@ from groundmesh_generator.backends.base import Backend, BackendOptions
 
 BACKENDS = {
     "vllm": "groundmesh_generator.backends.vllm:VllmBackend",
+    "openai": "groundmesh_generator.backends.openai_endpoint:OpenAIBackend",
 }
 """Name -> ``module:class``; the class takes ``BackendOptions`` and is a ``Backend``."""
 

@@ -22,6 +22,7 @@ class ModelInfo:
 
     name: str
     revision: str
+    """Empty when the engine does not say."""
     context_tokens: int
     """Prompt and answer together."""
 
@@ -44,7 +45,9 @@ class GenerationJob:
 
     id: str
     """Never used twice."""
+    prompt: Prompt
     token_ids: Sequence[int]
+    """Of the prompt, as ``Backend.encode`` gave them."""
     sampling: Sampling
     max_tokens: int
     priority: Priority
@@ -53,11 +56,35 @@ class GenerationJob:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token and the natural logarithm of its probability."""
+
+    text: str
+    """With a replacement character for bytes that are no whole character."""
+    token_id: int | None
+    """None when the engine does not say."""
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """A token that was chosen, and the likeliest in its place."""
+
+    chosen: TokenLogprob
+    likeliest: tuple[TokenLogprob, ...]
+    """Likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """More text, whole characters only, and the tokens that it took."""
 
     text: str
     tokens: int
+    index: int = 0
+    """Which of the answers it belongs to."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """Of those tokens, when they were asked for."""
 
 
 class FinishReason(StrEnum):
@@ -84,9 +111,11 @@ class Timings:
 class Finished:
     """The end of a generation; nothing comes after it."""
 
-    reason: FinishReason
+    reasons: tuple[FinishReason, ...]
+    """Why each of the answers ended, by index."""
     prompt_tokens: int
     completion_tokens: int
+    """Of all answers together."""
     cached_prompt_tokens: int = 0
     """Whose state was found in the prefix cache."""
     timings: Timings = Timings()
@@ -129,6 +158,14 @@ class BackendOptions:
     stop_timeout_s: float = 1.0
     """After it, what is left of the engine is killed; it keeps nothing that could be lost."""
     logs: EngineLogs = EngineLogs()
+    endpoint: str = ""
+    """URL of an engine that runs elsewhere."""
+    api_key: str = field(default="", repr=False)
+    """Of that endpoint."""
+    endpoint_timeout_s: float = 60.0
+    """How long that endpoint may say nothing."""
+    tokenizer: str = ""
+    """That of the model there: short name, folder or hub name; empty: nobody here knows it."""
 
 
 class Backend(Protocol):
@@ -156,7 +193,7 @@ class Backend(Protocol):
 
     @property
     def tokenizer(self) -> TokenizerFile:
-        """The model's tokenizer."""
+        """The model's tokenizer; Unimplemented when the engine keeps it to itself."""
         ...
 
     async def start(self) -> None:
@@ -172,8 +209,17 @@ class Backend(Protocol):
         """The tokens of a prompt, template and special tokens included.
 
         InvalidArgument that names ``field`` for a conversation that the model's template refuses.
+        Empty when nobody on this side of the engine has its tokenizer: then the engine itself
+        counts, and refuses what does not fit its window.
         """
         ...
+
+    async def accept(self, sampling: Sampling, *, field: str) -> None:
+        """Return when the engine can do all that a checked ``sampling`` asks for.
+
+        Unimplemented that names the part of ``field`` which it can't do; InvalidArgument that names
+        a form of answer which can't be compiled. The engine itself is not touched.
+        """
 
     def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """Deltas as they are made, then one ``Finished``.

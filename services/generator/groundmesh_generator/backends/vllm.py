@@ -23,8 +23,11 @@ from groundmesh_generator.backends.base import (
 )
 from groundmesh_generator.backends.lasting_thread import run_in_lasting_thread
 from groundmesh_generator.backends.scratch import ScratchFolder
+from groundmesh_generator.backends.vllm_outputs import VllmOutputs
 from groundmesh_generator.children import quiet_engine, tied_children
 from groundmesh_generator.prompts import Prompt
+from groundmesh_generator.sampling import Sampling
+from groundmesh_generator.structured import field_of
 
 if TYPE_CHECKING:
     from groundmesh_generator.backends.vllm_engine import StartedEngine
@@ -110,6 +113,11 @@ class VllmBackend:
         """Tokenize in a thread."""
         return await self._started.tokenizer.encode(prompt, field=field)
 
+    async def accept(self, sampling: Sampling, *, field: str) -> None:
+        """Compile the form of the answer here, where one that can't be harms nobody."""
+        if (form := sampling.structured_output) is not None:
+            await self._started.forms.check(form, field=field_of(form, sampling=field))
+
     async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """See ``Backend.generate``."""
         engine = self._started
@@ -125,6 +133,7 @@ class VllmBackend:
 
     async def _end(self, engine: "StartedEngine") -> None:
         engine.tokenizer.close()
+        engine.forms.close()
         if engine.llm.output_handler is not None:
             # Otherwise it reports the end of the engine as an error.
             engine.llm.output_handler.cancel()
@@ -161,18 +170,14 @@ async def _generate(
 ) -> AsyncGenerator[Delta | Finished, None]:
     from groundmesh_generator.backends import vllm_engine as vllm
 
-    tokens = held_back = 0
+    said = VllmOutputs(job)
     try:
         async with aclosing(vllm.outputs_of(engine, job)) as outputs:
             async for output in outputs:
-                completion = output.outputs[0]
-                tokens += len(completion.token_ids)
-                held_back += len(completion.token_ids)
-                if completion.text:  # none while a character or a stop text may be incomplete
-                    yield Delta(completion.text, held_back)
-                    held_back = 0
+                for delta in said.add(output):
+                    yield delta
                 if output.finished:
-                    yield vllm.finished(output, job, completion_tokens=tokens)
+                    yield said.finished()
     except MeshError:
         raise
     except Exception as error:
