@@ -1,112 +1,26 @@
-"""What every engine that generates must do; held against the fake and against vLLM."""
+"""What every engine that generates must do: a fake, vLLM here, and vLLM behind an endpoint."""
 
 import asyncio
 import time
-import uuid
-import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 
 import pytest
-import pytest_asyncio
 from tokenizers import Tokenizer
 
-from groundmesh_generator.backends import open_backend
-from groundmesh_generator.backends.base import (
-    Backend,
-    BackendOptions,
-    Delta,
-    Finished,
-    FinishReason,
-    GenerationJob,
-    Priority,
-)
-from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role, TextPrompt
+from groundmesh_generator.backends.base import Backend, Delta, FinishReason, GenerationJob, Priority
+from groundmesh_generator.prompts import TextPrompt
 from groundmesh_generator.sampling import Sampling
-from tests.fakes.paced_generator import PacedBackend
-from tests.generation_models import smollm2
+from tests.generator_backends import ENDLESS, LONG, QUESTION, Answer, answer, idle, job_for
 from tests.waiting import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-GREEDY = Sampling(temperature=0.0)
-QUESTION = ChatPrompt((Message(Role.USER, "What is the capital of France? Say it in a sentence."),))
-ENDLESS = TextPrompt("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,")
-LONG = 200
-
-
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=["paced", pytest.param("vllm", marks=pytest.mark.e2e)],
-)
-async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    if request.param == "paced":
-        opened: Backend = PacedBackend(token_s=0.01)
-    else:
-        opened = open_backend("vllm", BackendOptions(model=await asyncio.to_thread(smollm2)))
-    assert opened.model is None
-    assert opened.version
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what vLLM imports warns of its own future
-        await opened.start()
-    yield opened
-    await opened.stop()
-    await opened.stop()
-
-
-@dataclass(frozen=True)
-class Answer:
-    deltas: list[Delta]
-    finished: Finished
-
-    @property
-    def text(self) -> str:
-        return "".join(delta.text for delta in self.deltas)
-
-
-async def job_for(
-    backend: Backend, prompt: Prompt, sampling: Sampling = GREEDY, *, max_tokens: int = 32
-) -> GenerationJob:
-    await backend.accept(sampling, field="sampling")
-    return GenerationJob(
-        id=uuid.uuid4().hex,
-        prompt=prompt,
-        token_ids=await backend.encode(prompt, field="prompt"),
-        sampling=sampling,
-        max_tokens=max_tokens,
-        priority=Priority.INTERACTIVE,
-        received_at=time.monotonic(),
-    )
-
-
-async def answer(
-    backend: Backend,
-    prompt: Prompt,
-    sampling: Sampling = GREEDY,
-    *,
-    max_tokens: int = 32,
-    priority: Priority = Priority.INTERACTIVE,
-) -> Answer:
-    job = await job_for(backend, prompt, sampling, max_tokens=max_tokens)
-    job = replace(job, priority=priority)
-    *deltas, finished = [event async for event in backend.generate(job)]
-    assert isinstance(finished, Finished)
-    texts = [delta for delta in deltas if isinstance(delta, Delta)]
-    assert len(texts) == len(deltas), "nothing but deltas comes before the end"
-    return Answer(texts, finished)
-
-
-async def idle(backend: Backend, *, within_s: float = 2.0) -> None:
-    await until(lambda: backend.load.running + backend.load.waiting == 0, within_s=within_s)
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_it_is_alive_and_knows_its_model(backend: Backend) -> None:
     await backend.check()
     assert backend.model is not None
     assert backend.model.name
-    assert backend.model.revision
     assert backend.model.context_tokens > LONG
 
 

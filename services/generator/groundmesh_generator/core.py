@@ -17,15 +17,12 @@ from groundmesh_generator.backends.base import (
     Priority,
     TokenizerFile,
 )
-from groundmesh_generator.prompts import Prompt, TextPrompt, check_prompt
+from groundmesh_generator.prompts import Prompt, check_prompt
 from groundmesh_generator.sampling import Sampling, check_sampling
 from groundmesh_generator.window import tokens_to_generate
 
 MAX_PROMPTS = 1024
 """Counted in one call."""
-
-WARM_UP = TextPrompt("The quick brown fox")
-"""Continued by one token at start: a generator is ready once it has done that."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,10 @@ class Generator:
     options: GeneratorOptions = GeneratorOptions()
 
     async def start(self) -> None:
-        """Load the model and generate a token."""
+        """Load the model and generate a token; only then it is ready."""
         await self.backend.start()
-        events = [event async for event in self.generate(WARM_UP, Sampling(max_tokens=1))]
+        prompt = self.backend.warm_up
+        events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
         if not isinstance(events[-1], Finished):
             raise Internal("the engine gave no token")
 

@@ -1,5 +1,7 @@
 """The generator's settings."""
 
+from pathlib import Path
+
 import pytest
 
 from groundmesh.server.settings import load_settings
@@ -34,12 +36,32 @@ def test_flags_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ["--kv-cache-gib", "nan"],
         ["--context-tokens", "-1"],
         ["--engine-args", "tensor"],
+        ["--backend", "openai"],
+        ["--backend", "openai", "--endpoint", "file:///etc/passwd"],
+        ["--endpoint", "http://127.0.0.1:8000/v1"],
+        ["--api-key-file", "/nowhere"],
     ],
 )
 def test_what_cannot_work_is_refused_at_once(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         load_settings(GeneratorSettings, service="generator", argv=argv)
     assert refused.value.code == 2
+
+
+def test_an_api_key_is_read_from_a_file_or_the_environment_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("sk-secret\n")
+    argv = ["--backend", "openai", "--endpoint", "http://127.0.0.1:1/v1"]
+    monkeypatch.setenv("GROUNDMESH_GENERATOR_API_KEY", "sk-secret")
+    in_environment = load_settings(GeneratorSettings, service="generator", argv=argv)
+    monkeypatch.delenv("GROUNDMESH_GENERATOR_API_KEY")
+    argv += ["--api-key-file", str(tmp_path / "key")]
+    in_file = load_settings(GeneratorSettings, service="generator", argv=argv)
+    for settings in (in_environment, in_file):
+        options = settings.backend_options()
+        assert options.api_key == "sk-secret"
+        assert "sk-secret" not in f"{settings} {options}"
 
 
 def test_a_backend_is_found_and_named_before_anything_is_loaded() -> None:

@@ -192,6 +192,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def warm_up(self) -> Prompt:
+        """A prompt that any model which it may have can continue."""
+        ...
+
+    @property
     def tokenizer(self) -> TokenizerFile:
         """The model's tokenizer; Unimplemented when the engine keeps it to itself."""
         ...

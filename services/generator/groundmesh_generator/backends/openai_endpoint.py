@@ -26,7 +26,7 @@ from groundmesh_generator.backends.base import (
     ModelInfo,
     TokenizerFile,
 )
-from groundmesh_generator.prompts import ChatPrompt, Prompt
+from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role
 from groundmesh_generator.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class OpenAIBackend:
     """A model that somebody else serves; a ``Backend``."""
 
     name = "openai"
+    warm_up = ChatPrompt((Message(Role.USER, "Hello"),))  # not every endpoint takes a text
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options

@@ -14,6 +14,7 @@ from groundmesh_generator.backends.base import (
     TokenLogprobs,
 )
 from groundmesh_generator.backends.tally import Tally
+from groundmesh_generator.prompts import ChatPrompt
 
 
 class Chunks:
@@ -22,6 +23,7 @@ class Chunks:
     def __init__(self, job: GenerationJob) -> None:
         """The request is about to be sent."""
         self._job = job
+        self._is_chat = isinstance(job.prompt, ChatPrompt)
         self._tally = Tally(job.sampling.answers)
         self._unfinished = set(range(job.sampling.answers))
         self._usage: Any = None
@@ -56,9 +58,8 @@ class Chunks:
         )
 
     def _add(self, choice: Any) -> Iterator[Delta]:
-        is_chat = hasattr(choice, "delta")
-        text = (choice.delta.content if is_chat else choice.text) or ""
-        logprobs = list(_of_chat(choice) if is_chat else _of_text(choice))
+        text = (choice.delta.content if self._is_chat else choice.text) or ""
+        logprobs = list(_of_chat(choice) if self._is_chat else _of_text(choice))
         tokens = _tokens(choice, text, logprobs)
         if tokens:
             self._last_at = time.monotonic()

@@ -25,7 +25,7 @@ from groundmesh_generator.backends.lasting_thread import run_in_lasting_thread
 from groundmesh_generator.backends.scratch import ScratchFolder
 from groundmesh_generator.backends.vllm_outputs import VllmOutputs
 from groundmesh_generator.children import quiet_engine, tied_children
-from groundmesh_generator.prompts import Prompt
+from groundmesh_generator.prompts import Prompt, TextPrompt
 from groundmesh_generator.sampling import Sampling
 from groundmesh_generator.structured import field_of
 
@@ -39,6 +39,7 @@ class VllmBackend:
     """A model in vLLM; a ``Backend``."""
 
     name = "vllm"
+    warm_up = TextPrompt("The quick brown fox")
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options
@@ -177,11 +178,19 @@ async def _generate(
                 for delta in said.add(output):
                     yield delta
                 if output.finished:
+                    await _check_kept(engine, job, said)
                     yield said.finished()
     except MeshError:
         raise
     except Exception as error:
         raise vllm.as_mesh_error(error, engine) from error
+
+
+async def _check_kept(engine: "StartedEngine", job: GenerationJob, said: VllmOutputs) -> None:
+    form = job.sampling.structured_output
+    if form is not None and said.formed:
+        field = field_of(form, sampling="sampling")
+        await engine.forms.check_kept(form, said.formed, field=field)
 
 
 def _set_environment(options: BackendOptions) -> None:

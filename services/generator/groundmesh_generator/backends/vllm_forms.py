@@ -7,6 +7,7 @@ hostile one. What passes here compiles there, since it is the same library and t
 
 import asyncio
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -43,6 +44,18 @@ class FormCompiler:
         if fault:
             raise InvalidArgument.of_field(field, f"can't be compiled: {fault}")
 
+    async def check_kept(
+        self, form: StructuredOutput, answers: Sequence[Sequence[int]], *, field: str
+    ) -> None:
+        """InvalidArgument that names ``field`` when one of these finished answers lacks the form.
+
+        At a limit in the middle of an answer, vLLM ends it as if it were done.
+        """
+        loop = asyncio.get_running_loop()
+        kept = await loop.run_in_executor(self._thread, partial(self._kept, form, answers))
+        if not kept:
+            raise InvalidArgument.of_field(field, "is too complex to be kept to the end")
+
     def close(self) -> None:
         """End the thread, after what it does now."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -56,6 +69,14 @@ class FormCompiler:
         if not matcher.is_error():
             matcher.compute_bitmask()  # where a form shows to be empty, or too wide
         return _first_line(matcher.get_error())
+
+    def _kept(self, form: StructuredOutput, answers: Sequence[Sequence[int]]) -> bool:
+        matcher = LLMatcher(self._tokenizer, _grammar(form), log_level=0)
+        for token_ids in answers:
+            matcher.reset()
+            if not (matcher.consume_tokens(list(token_ids)) and matcher.is_accepting()):
+                return False
+        return True
 
     @cached_property
     def _tokenizer(self) -> llguidance.LLTokenizer:

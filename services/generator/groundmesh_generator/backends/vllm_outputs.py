@@ -1,11 +1,13 @@
 """vLLM's outputs as deltas and an end. Imports nothing of vLLM, which would take seconds."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from groundmesh_generator.backends.base import (
     Delta,
     Finished,
+    FinishReason,
     GenerationJob,
     Timings,
     TokenLogprob,
@@ -22,6 +24,8 @@ class VllmOutputs:
         self._tally = Tally(job.sampling.answers)
         self._timings = Timings()
         self._cached_tokens = 0
+        self._formed: dict[int, list[int]] = defaultdict(list)
+        """The tokens of each answer that must have a form."""
 
     def add(self, output: Any) -> list[Delta]:
         """The deltas of a ``RequestOutput``, of whichever answers it speaks."""
@@ -30,6 +34,7 @@ class VllmOutputs:
         self._cached_tokens = max(self._cached_tokens, output.num_cached_tokens or 0)
         deltas: list[Delta] = []
         for completion in output.outputs:
+            self._keep(completion)
             deltas += self._tally.add(
                 completion.index,
                 completion.text,
@@ -45,6 +50,11 @@ class VllmOutputs:
                 self._tally.end(completion.index, completion.finish_reason)
         return deltas
 
+    @property
+    def formed(self) -> list[list[int]]:
+        """The tokens of the answers that ended by themselves and must have a form."""
+        return list(self._formed.values())
+
     def finished(self) -> Finished:
         """The end of the job; Internal when vLLM gave one up."""
         return Finished(
@@ -54,6 +64,16 @@ class VllmOutputs:
             cached_prompt_tokens=self._cached_tokens,
             timings=self._timings,
         )
+
+    def _keep(self, completion: Any) -> None:
+        if self._job.sampling.structured_output is None:
+            return
+        kept = self._formed[completion.index]
+        kept += completion.token_ids
+        if completion.finish_reason == FinishReason.STOP and completion.stop_reason is None:
+            del kept[-1:]  # the token that ends it
+        elif completion.finish_reason is not None:
+            del self._formed[completion.index]  # cut off before it could be complete
 
 
 def _logprobs(token_id: int, among: Mapping[int, Any], *, likeliest: int) -> TokenLogprobs:
