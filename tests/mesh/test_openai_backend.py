@@ -19,7 +19,13 @@ from groundmesh.errors import (
     Unavailable,
     Unimplemented,
 )
-from groundmesh_generator.backends.base import Backend, BackendOptions, FinishReason
+from groundmesh_generator.backends.base import (
+    Backend,
+    BackendOptions,
+    FinishReason,
+    TokenLogprob,
+    TokenLogprobs,
+)
 from groundmesh_generator.backends.openai_endpoint import OpenAIBackend
 from groundmesh_generator.core import Generator
 from groundmesh_generator.prompts import TextPrompt
@@ -155,6 +161,28 @@ async def test_a_prompt_that_is_too_long_there_is_too_long_here(endpoint: Endpoi
         with pytest.raises(InvalidArgument) as refused:
             await answer(backend, QUESTION)
     assert refused.value.reason is Reason.INPUT_TOO_LONG
+
+
+async def test_log_probabilities_of_a_conversation_and_of_a_text_are_read(
+    endpoint: Endpoint,
+) -> None:
+    likeliest = [{"token": "Hi", "logprob": -0.1}, {"token": "Ho", "logprob": -2.5}]
+    content = [{"token": "Hi", "logprob": -0.1, "top_logprobs": likeliest}]
+    text = {"tokens": ["Hi"], "token_logprobs": [-0.1], "top_logprobs": [{"Ho": -2.5, "Hi": -0.1}]}
+    chat_choice = {"index": 0, "delta": {"content": "Hi"}, "logprobs": {"content": content}}
+    text_choice = {"index": 0, "text": "Hi", "logprobs": text}
+    expected = TokenLogprobs(
+        TokenLogprob("Hi", None, -0.1),
+        (TokenLogprob("Hi", None, -0.1), TokenLogprob("Ho", None, -2.5)),
+    )
+    async with started(endpoint) as backend:
+        for prompt, choice in ((QUESTION, chat_choice), (TextPrompt("Say"), text_choice)):
+            endpoint.chunks = ({"choices": [{**choice, "finish_reason": "length"}]},)
+            for count in (2, 1):
+                got = await answer(backend, prompt, Sampling(logprobs=count))
+                (token,) = got.deltas[0].logprobs
+                assert token == TokenLogprobs(expected.chosen, expected.likeliest[:count])
+            assert (got.finished.completion_tokens, got.deltas[0].tokens) == (1, 1)
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -35,7 +35,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 5
     """DEADLINE_EXCEEDED: the time that the caller gave is over."""
     ERROR_REASON_NOT_BUILT_YET: _ErrorReason.ValueType  # 6
-    """UNIMPLEMENTED: in the contract, not in this version."""
+    """UNIMPLEMENTED: in the contract, not in this version, or not in what the engine behind it does."""
     ERROR_REASON_INTERNAL_ERROR: _ErrorReason.ValueType  # 7
     """INTERNAL: a fault of the server; its log has the details under the request id."""
     ERROR_REASON_PRINCIPAL_MISSING: _ErrorReason.ValueType  # 8
@@ -132,7 +132,7 @@ ERROR_REASON_CALLER_GONE: ErrorReason.ValueType  # 4
 ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 5
 """DEADLINE_EXCEEDED: the time that the caller gave is over."""
 ERROR_REASON_NOT_BUILT_YET: ErrorReason.ValueType  # 6
-"""UNIMPLEMENTED: in the contract, not in this version."""
+"""UNIMPLEMENTED: in the contract, not in this version, or not in what the engine behind it does."""
 ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 7
 """INTERNAL: a fault of the server; its log has the details under the request id."""
 ERROR_REASON_PRINCIPAL_MISSING: ErrorReason.ValueType  # 8

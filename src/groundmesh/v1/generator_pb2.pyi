@@ -221,7 +221,9 @@ class Sampling(_message.Message):
     max_tokens: _builtins.int
     """The most tokens to generate, from 1; absent: what the model's window leaves, up to the server's limit."""
     n: _builtins.int
-    """How many answers to generate, from 1 to 16; absent: 1. Each has deltas of its own index."""
+    """How many answers to generate, from 1 to 16; absent: 1. Each has deltas of its own index. With a temperature of 0
+    they would be the same: 1 only.
+    """
     logprobs: _builtins.int
     """Give the log probability of each token, and those of so many of the likeliest in its place, from 0 to 20."""
     @_builtins.property

@@ -51,6 +51,7 @@ class OpenAIBackend:
         self._model: ModelInfo | None = None
         self._tokenizer: ModelTokenizer | None = None
         self._dialect: Dialect | None = None
+        self._client: Any = None
         self._running = 0
 
     @cached_property
@@ -79,10 +80,11 @@ class OpenAIBackend:
         """Wait until the endpoint answers, and find the model among those that it serves."""
         from groundmesh_generator.backends.openai_requests import Dialect
 
+        self._client = await asyncio.to_thread(_client, self._options)
         if self._options.tokenizer:
             self._tokenizer = await asyncio.to_thread(_load_tokenizer, self._options.tokenizer)
         card = await self._card(within_s=self._options.start_timeout_s)
-        self._dialect = Dialect(is_vllm=card.owned_by == "vllm")
+        self._dialect = Dialect(is_vllm=getattr(card, "owned_by", "") == "vllm")
         window = self._options.context_tokens or getattr(card, "max_model_len", None)
         if window is None:
             raise FailedPrecondition(
@@ -103,7 +105,8 @@ class OpenAIBackend:
         self._model = None
         if self._tokenizer is not None:
             self._tokenizer.close()
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
 
     async def encode(self, prompt: Prompt, *, field: str) -> Sequence[int]:
         """Those of ``--tokenizer``; none without."""
@@ -120,9 +123,9 @@ class OpenAIBackend:
         from groundmesh_generator.backends.openai_errors import translated
         from groundmesh_generator.backends.openai_stream import Chunks
 
+        arguments = self._started.arguments(job, model=self._options.model)
         chat, text = self._client.chat.completions, self._client.completions
         create = (chat if isinstance(job.prompt, ChatPrompt) else text).create
-        arguments = self._started.arguments(job, model=self._options.model)
         self._running += 1
         try:
             chunks = Chunks(job)
@@ -140,18 +143,6 @@ class OpenAIBackend:
         if self._dialect is None:
             raise Unavailable("the endpoint is not known yet", reason=Reason.NOT_READY)
         return self._dialect
-
-    @cached_property
-    def _client(self) -> Any:
-        import openai
-
-        silence_s = self._options.endpoint_timeout_s
-        return openai.AsyncOpenAI(
-            base_url=self._options.endpoint,
-            api_key=self._options.api_key or "none",  # the client insists on one
-            timeout=openai.Timeout(silence_s, connect=min(CONNECT_TIMEOUT_S, silence_s)),
-            max_retries=0,  # callers retry, in one place
-        )
 
     async def _card(self, *, within_s: float) -> Any:
         """What the endpoint says of the model; tries again for so long while it is away."""
@@ -175,6 +166,21 @@ class OpenAIBackend:
             f"the endpoint does not serve the model {self._options.model!r}, but {served}",
             reason=Reason.MODEL_NOT_FOUND,
         )
+
+
+def _client(options: BackendOptions) -> Any:
+    """Import the client, which takes a second, and make one."""
+    import openai
+
+    silence_s = options.endpoint_timeout_s
+    client = openai.AsyncOpenAI(
+        base_url=options.endpoint,
+        api_key=options.api_key or "none",  # the client insists on one
+        timeout=openai.Timeout(silence_s, connect=min(CONNECT_TIMEOUT_S, silence_s)),
+        max_retries=0,  # callers retry, in one place
+    )
+    _ = client.models, client.completions, client.chat.completions  # imported on first use
+    return client
 
 
 def _load_tokenizer(name: str) -> "ModelTokenizer":

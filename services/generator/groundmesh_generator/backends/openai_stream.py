@@ -1,7 +1,8 @@
 """The chunks of an OpenAI-compatible endpoint as deltas and an end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from groundmesh.errors import Reason, Unavailable
@@ -59,7 +60,8 @@ class Chunks:
 
     def _add(self, choice: Any) -> Iterator[Delta]:
         text = (choice.delta.content if self._is_chat else choice.text) or ""
-        logprobs = list(_of_chat(choice) if self._is_chat else _of_text(choice))
+        read, likeliest = (_of_chat if self._is_chat else _of_text), self._job.sampling.logprobs
+        logprobs = list(read(choice, likeliest or 0))
         tokens = _tokens(choice, text, logprobs)
         if tokens:
             self._last_at = time.monotonic()
@@ -77,23 +79,24 @@ def _tokens(choice: Any, text: str, logprobs: list[TokenLogprobs]) -> int:
     return len(logprobs) or int(bool(text))
 
 
-def _of_chat(choice: Any) -> Iterator[TokenLogprobs]:
+def _of_chat(choice: Any, likeliest: int) -> Iterator[TokenLogprobs]:
     for token in (choice.logprobs and choice.logprobs.content) or ():
-        yield TokenLogprobs(
-            TokenLogprob(token.token, None, token.logprob),
-            tuple(
-                TokenLogprob(each.token, None, each.logprob) for each in token.top_logprobs or ()
-            ),
-        )
+        among = [(each.token, each.logprob) for each in token.top_logprobs or ()]
+        yield _logprobs(token.token, token.logprob, among[:likeliest])
 
 
-def _of_text(choice: Any) -> Iterator[TokenLogprobs]:
+def _of_text(choice: Any, likeliest: int) -> Iterator[TokenLogprobs]:
     if (said := choice.logprobs) is None:
         return
-    likeliest = said.top_logprobs or [None] * len(said.tokens)
-    for token, logprob, among in zip(said.tokens, said.token_logprobs, likeliest, strict=True):
-        ranked = sorted((among or {}).items(), key=lambda each: each[1], reverse=True)
-        yield TokenLogprobs(
-            TokenLogprob(token, None, logprob),
-            tuple(TokenLogprob(text, None, value) for text, value in ranked),
-        )
+    among = said.top_logprobs or [None] * len(said.tokens)
+    for token, logprob, others in zip(said.tokens, said.token_logprobs, among, strict=True):
+        ranked = sorted((others or {}).items(), key=itemgetter(1), reverse=True)
+        yield _logprobs(token, logprob, ranked[:likeliest])
+
+
+def _logprobs(text: str, logprob: float, among: Sequence[tuple[str, float]]) -> TokenLogprobs:
+    """The numbers of tokens are no part of the protocol."""
+    return TokenLogprobs(
+        TokenLogprob(text, None, logprob),
+        tuple(TokenLogprob(each, None, value) for each, value in among),
+    )

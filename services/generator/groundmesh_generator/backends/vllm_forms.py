@@ -80,7 +80,7 @@ class FormCompiler:
 
     @cached_property
     def _tokenizer(self) -> llguidance.LLTokenizer:
-        return llguidance.hf.from_tokenizer(self._loaded, self._size)
+        return llguidance.hf.from_tokenizer(self._loaded, max(self._size, len(self._loaded)))
 
 
 def _grammar(form: StructuredOutput) -> str:
