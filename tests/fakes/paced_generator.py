@@ -51,7 +51,7 @@ class PacedBackend:
 
     name = "paced"
     version = "1"
-    warm_up = TextPrompt("The quick brown fox")
+    warm_ups = (TextPrompt("The quick brown fox"),)
 
     def __init__(
         self,

@@ -51,10 +51,10 @@ class Generator:
     async def start(self) -> None:
         """Load the model and generate a token; only then it is ready."""
         await self.backend.start()
-        prompt = self.backend.warm_up
-        events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
-        if not isinstance(events[-1], Finished):
-            raise Internal("the engine gave no token")
+        for prompt in self.backend.warm_ups:
+            events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
+            if not isinstance(events[-1], Finished):
+                raise Internal("the engine gave no token")
 
     async def check(self) -> None:
         """Raise when the engine is dead."""

@@ -192,8 +192,8 @@ class Backend(Protocol):
         ...
 
     @property
-    def warm_up(self) -> Prompt:
-        """A prompt that any model which it may have can continue."""
+    def warm_ups(self) -> Sequence[Prompt]:
+        """Prompts, at least one, that any model which it may have can continue."""
         ...
 
     @property

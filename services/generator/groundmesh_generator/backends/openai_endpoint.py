@@ -44,7 +44,7 @@ class OpenAIBackend:
     """A model that somebody else serves; a ``Backend``."""
 
     name = "openai"
-    warm_up = ChatPrompt((Message(Role.USER, "Hello"),))  # not every endpoint takes a text
+    warm_ups = (ChatPrompt((Message(Role.USER, "Hello"),)),)  # not every endpoint takes a text
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options

@@ -39,7 +39,7 @@ class VllmBackend:
     """A model in vLLM; a ``Backend``."""
 
     name = "vllm"
-    warm_up = TextPrompt("The quick brown fox")
+    warm_ups = (TextPrompt("The quick brown fox"),)
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options
