@@ -122,26 +122,6 @@ async def test_sampling_reaches_the_engine_as_it_was_sent(bench: Bench) -> None:
     assert events[-1].final.finish_reason == FINISH_REASON_STOP
 
 
-async def test_several_answers_are_told_apart_and_counted_together(bench: Bench) -> None:
-    sampling = Sampling(n=3, max_tokens=4)
-    _, *deltas, last = await bench.generate(GenerateRequest(prompt=TEXT, sampling=sampling))
-    texts = ["".join(e.delta.text for e in deltas if e.delta.index == i) for i in range(3)]
-    assert texts == ["The passages say that "] * 3
-    assert list(last.final.finish_reasons) == [FINISH_REASON_LENGTH] * 3
-    assert last.final.finish_reason == FINISH_REASON_LENGTH
-    assert (last.final.usage.prompt_tokens, last.final.usage.completion_tokens) == (3, 12)
-
-
-async def test_each_token_comes_with_its_log_probability(bench: Bench) -> None:
-    sampling = Sampling(logprobs=1, max_tokens=2)
-    _, *deltas, _ = await bench.generate(GenerateRequest(prompt=TEXT, sampling=sampling))
-    for event in deltas:
-        (token,) = event.delta.logprobs
-        assert token.chosen.text == event.delta.text
-        assert (token.chosen.HasField("token_id"), token.chosen.logprob) == (True, 0.0)
-        assert list(token.likeliest) == [token.chosen]
-
-
 async def test_conversations_are_put_into_the_template(bench: Bench) -> None:
     prompt = chat((ROLE_SYSTEM, "be brief"), (ROLE_USER, "why ?"))
     events = await bench.generate(GenerateRequest(prompt=prompt, sampling=Sampling(max_tokens=1)))

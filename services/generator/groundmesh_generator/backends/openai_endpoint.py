@@ -50,7 +50,7 @@ class OpenAIBackend:
         self._options = options
         self._model: ModelInfo | None = None
         self._tokenizer: ModelTokenizer | None = None
-        self._dialect: Dialect | None = None
+        self._spoken: Dialect | None = None
         self._client: Any = None
         self._running = 0
 
@@ -80,11 +80,11 @@ class OpenAIBackend:
         """Wait until the endpoint answers, and find the model among those that it serves."""
         from groundmesh_generator.backends.openai_requests import Dialect
 
-        self._client = await asyncio.to_thread(_client, self._options)
+        self._client = await asyncio.to_thread(_make_client, self._options)
         if self._options.tokenizer:
             self._tokenizer = await asyncio.to_thread(_load_tokenizer, self._options.tokenizer)
         card = await self._card(within_s=self._options.start_timeout_s)
-        self._dialect = Dialect(is_vllm=getattr(card, "owned_by", "") == "vllm")
+        self._spoken = Dialect(is_vllm=getattr(card, "owned_by", "") == "vllm")
         window = self._options.context_tokens or getattr(card, "max_model_len", None)
         if window is None:
             raise FailedPrecondition(
@@ -116,14 +116,14 @@ class OpenAIBackend:
 
     async def accept(self, sampling: Sampling, *, field: str) -> None:
         """Refuse what the endpoint has no parameter for."""
-        self._started.check(sampling, field=field)
+        self._dialect.check(sampling, field=field)
 
     async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """See ``Backend.generate``. Closing the HTTP stream is what aborts it there."""
         from groundmesh_generator.backends.openai_errors import translated
         from groundmesh_generator.backends.openai_stream import Chunks
 
-        arguments = self._started.arguments(job, model=self._options.model)
+        arguments = self._dialect.arguments(job, model=self._options.model)
         chat, text = self._client.chat.completions, self._client.completions
         create = (chat if isinstance(job.prompt, ChatPrompt) else text).create
         self._running += 1
@@ -139,13 +139,13 @@ class OpenAIBackend:
             self._running -= 1
 
     @property
-    def _started(self) -> "Dialect":
-        if self._dialect is None:
+    def _dialect(self) -> "Dialect":
+        if self._spoken is None:
             raise Unavailable("the endpoint is not known yet", reason=Reason.NOT_READY)
-        return self._dialect
+        return self._spoken
 
     async def _card(self, *, within_s: float) -> Any:
-        """What the endpoint says of the model; tries again for so long while it is away."""
+        """What the endpoint says of the model; tries again for so long while it is away or busy."""
         from groundmesh_generator.backends.openai_errors import translated
 
         end = asyncio.get_running_loop().time() + within_s
@@ -154,7 +154,7 @@ class OpenAIBackend:
                 with translated():
                     cards = (await self._client.models.list()).data
                 break
-            except Unavailable:
+            except (Unavailable, ResourceExhausted):
                 if asyncio.get_running_loop().time() + RETRY_S > end:
                     raise
             await asyncio.sleep(RETRY_S)
@@ -168,7 +168,7 @@ class OpenAIBackend:
         )
 
 
-def _client(options: BackendOptions) -> Any:
+def _make_client(options: BackendOptions) -> Any:
     """Import the client, which takes a second, and make one."""
     import openai
 
