@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,6 +15,8 @@ from tokenizers import Tokenizer
 
 from groundmesh_generator.backends import open_backend
 from groundmesh_generator.backends.base import (
+    Adapter,
+    AdapterLimits,
     Backend,
     BackendOptions,
     Delta,
@@ -24,6 +27,7 @@ from groundmesh_generator.backends.base import (
 )
 from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role, TextPrompt
 from groundmesh_generator.sampling import Sampling
+from tests.adapter_files import pair, write_adapter
 from tests.fakes.paced_generator import PacedBackend
 from tests.generation_models import smollm2
 from tests.waiting import until
@@ -45,7 +49,8 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     if request.param == "paced":
         opened: Backend = PacedBackend(token_s=0.01)
     else:
-        opened = open_backend("vllm", BackendOptions(model=await asyncio.to_thread(smollm2)))
+        model = await asyncio.to_thread(smollm2)
+        opened = open_backend("vllm", BackendOptions(model=model, adapters=AdapterLimits()))
     assert opened.model is None
     assert opened.version
     with warnings.catch_warnings():
@@ -222,5 +227,26 @@ async def test_cancelling_a_generation_aborts_it(backend: Backend, after_s: floa
         task.cancel()
     results: Sequence[object] = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    await idle(backend)
+    await backend.check()
+
+
+async def test_an_adapter_is_loaded_beside_what_runs_and_unloaded(
+    backend: Backend, tmp_path: Path
+) -> None:
+    assert backend.takes_adapters
+    shapes = pair("model.layers.0.self_attn.q_proj", outputs=576, inputs=576)
+    # Of zeros: it changes nothing.
+    adapter = Adapter("zeros", 1, str(write_adapter(tmp_path, shapes)))
+    job = await job_for(backend, ENDLESS, max_tokens=LONG)
+    plain = await answer(backend, QUESTION)
+    async with aclosing(backend.generate(job)) as events:
+        await anext(events)
+        await backend.load_adapter(adapter)
+        tuned = replace(await job_for(backend, QUESTION), adapter=adapter)
+        said = [event.text async for event in backend.generate(tuned) if isinstance(event, Delta)]
+        assert "".join(said) == plain.text
+        await backend.unload_adapter(adapter)
+        assert isinstance(await anext(events), Delta)
     await idle(backend)
     await backend.check()

@@ -12,6 +12,7 @@ from groundmesh.errors import FieldViolation, InvalidArgument, Unimplemented
 from groundmesh.server.app import Service
 from groundmesh.server.checks import in_range, known_enum
 from groundmesh.v1 import common_pb2, generator_pb2, generator_pb2_grpc
+from groundmesh_generator.adapter_wire import adapter_message, adapter_ref
 from groundmesh_generator.backends.base import Delta, Finished, FinishReason, Priority
 from groundmesh_generator.core import Generator, Started
 from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role, TextPrompt
@@ -64,6 +65,7 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
             _prompt(request.prompt, field="prompt"),
             _sampling(request.sampling),
             model=request.model,
+            adapter=adapter_ref(request.adapter) if request.HasField("adapter") else None,
             priority=_priority(request.priority),
         )
         async with aclosing(events):
@@ -106,14 +108,16 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
             revision=served.revision,
             context_tokens=served.context_tokens,
             max_output_tokens=self._generator.options.max_output_tokens,
+            loaded_adapters=map(adapter_message, self._generator.adapters.loaded()),
         )
         return generator_pb2.GeneratorServiceListModelsResponse(models=[model])
 
     async def PrepareAdapter(  # noqa: N802
-        self, _request: generator_pb2.PrepareAdapterRequest, _context: Context
+        self, request: generator_pb2.PrepareAdapterRequest, _context: Context
     ) -> generator_pb2.PrepareAdapterResponse:
-        """Not built yet."""
-        raise Unimplemented("adapters are not built yet")
+        """Load an adapter before it is needed."""
+        took_s = await self._generator.prepare_adapter(adapter_ref(request.adapter))
+        return generator_pb2.PrepareAdapterResponse(load_duration=_seconds(took_s))
 
 
 def _refuse_what_is_not_built(request: generator_pb2.GenerateRequest) -> None:
@@ -121,7 +125,6 @@ def _refuse_what_is_not_built(request: generator_pb2.GenerateRequest) -> None:
     if sampling.HasField("n"):
         in_range(sampling.n, field="sampling.n", low=1, high=2**31 - 1)
     for field, is_asked in {
-        "adapter": request.HasField("adapter"),
         "sampling.n": sampling.n > 1,
         "sampling.logprobs": sampling.HasField("logprobs"),
         "sampling.structured_output": sampling.HasField("structured_output"),
@@ -164,8 +167,12 @@ def _priority(priority: common_pb2.Priority.ValueType) -> Priority:
 
 def _response(event: Started | Delta | Finished) -> generator_pb2.GenerateResponse:
     match event:
-        case Started(model, prompt_tokens):
-            started = generator_pb2.GenerationStarted(model=model, prompt_tokens=prompt_tokens)
+        case Started(model, prompt_tokens, adapter):
+            started = generator_pb2.GenerationStarted(
+                model=model,
+                prompt_tokens=prompt_tokens,
+                adapter=adapter_message(adapter) if adapter else None,
+            )
             return generator_pb2.GenerateResponse(started=started)
         case Delta(text, tokens):
             delta = generator_pb2.GenerationDelta(text=text, tokens=tokens)

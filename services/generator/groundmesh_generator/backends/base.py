@@ -24,6 +24,30 @@ class ModelInfo:
     revision: str
     context_tokens: int
     """Prompt and answer together."""
+    folder: str = ""
+    """Of its weights on this machine; empty when they are not on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A tuned adapter of the model, checked to fit it, in a folder of this machine."""
+
+    name: str
+    """Of its content: the same name is the same weights."""
+    number: int
+    """From 1; no other that is ever loaded has it."""
+    folder: str
+
+
+@dataclass(frozen=True)
+class AdapterLimits:
+    """How many adapters an engine makes room for."""
+
+    max_loaded: int = 16
+    """In memory."""
+    max_in_batch: int = 4
+    """That are computed with at the same time; no more than are loaded."""
+    max_rank: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +74,8 @@ class GenerationJob:
     priority: Priority
     received_at: float
     """When the call came, by ``time.monotonic``."""
+    adapter: Adapter | None = None
+    """Loaded, and not unloaded before the job is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +155,8 @@ class BackendOptions:
     stop_timeout_s: float = 1.0
     """After it, what is left of the engine is killed; it keeps nothing that could be lost."""
     logs: EngineLogs = EngineLogs()
+    adapters: AdapterLimits | None = None
+    """None: it serves none, and nothing is kept for them."""
 
 
 class Backend(Protocol):
@@ -159,6 +187,11 @@ class Backend(Protocol):
         """The model's tokenizer."""
         ...
 
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether adapters can be loaded: they were asked for, and engine and model can."""
+        ...
+
     async def start(self) -> None:
         """Load the model; raises MeshError."""
 
@@ -174,6 +207,15 @@ class Backend(Protocol):
         InvalidArgument that names ``field`` for a conversation that the model's template refuses.
         """
         ...
+
+    async def load_adapter(self, adapter: Adapter) -> None:
+        """Load one more, of at most ``AdapterLimits.max_loaded``; jobs go on meanwhile.
+
+        FailedPrecondition (ADAPTER_UNUSABLE) when the engine refuses it, which leaves nothing.
+        """
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        """Forget a loaded one, which no job uses."""
 
     def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """Deltas as they are made, then one ``Finished``.
