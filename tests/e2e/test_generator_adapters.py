@@ -19,10 +19,8 @@ from groundmesh.v1.generator_pb2 import (
     Prompt,
     Sampling,
 )
-from tests.adapter_training import WORDS, trained_adapters
+from tests.adapter_training import WORDS
 from tests.generator_process import Client, generator_client
-
-__all__ = ["trained_adapters"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

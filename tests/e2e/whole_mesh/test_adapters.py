@@ -26,13 +26,11 @@ from groundmesh.v1.generator_pb2 import (
 )
 from groundmesh.v1.generator_pb2_grpc import GeneratorServiceStub
 from tests.adapter_files import pair, safetensors
-from tests.adapter_training import WORDS, trained_adapters
+from tests.adapter_training import WORDS
 from tests.real_mesh import RealMesh
 
 if TYPE_CHECKING:
     from groundmesh.v1.generator_pb2_grpc import GeneratorServiceAsyncStub
-
-__all__ = ["trained_adapters"]
 
 pytestmark = pytest.mark.e2e
 
