@@ -53,6 +53,7 @@ def test_a_good_one_passes(tmp_path: Path, config: dict[str, Any], dtype: str) -
         ({"use_dora": True}, "use_dora"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"layer_replication": [[0, 1]]}, "layer_replication"),
+        ({"of_next_year": True}, "of_next_year"),
         ({"bias": "all"}, "biases"),
         ({"init_lora_weights": "pissa"}, "pissa"),
         ({"target_modules": None}, "target_modules"),
