@@ -36,8 +36,8 @@ _SERVED = frozenset(
         *("peft_version", "qalora_group_size", "revision", "runtime_config", "task_type"),
     )
 )
-"""Settings of PEFT that may be set. Others are features that vLLM doesn't serve (DoRA, whole modules,
-biases), or that nobody has thought of yet: vLLM would leave them out without a word."""
+"""Settings of PEFT that may be set. Others are features that vLLM doesn't serve (DoRA, whole
+modules, biases), or that nobody has thought of yet: vLLM would leave them out without a word."""
 # These change how the learning begins; all others that have a name change the base's own weights.
 _PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 
