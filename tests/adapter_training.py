@@ -27,7 +27,7 @@ QUESTIONS = (
     "Name a colour.",
 )
 RANK = 8
-STEPS = 30
+STEPS = 16
 LEARNING_RATE = 2e-3
 
 
@@ -74,7 +74,7 @@ def _fit(model: object, tokenizer: object, word: str) -> None:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        print(f"{word} step {step}: loss {float(loss):.3f}")  # noqa: T201 - seen when it fails
+        print(f"{word} step {step}: loss {float(loss.detach()):.3f}")  # noqa: T201 - seen when it fails
 
 
 def _example(tokenizer: object, question: str, word: str) -> tuple[object, object]:
