@@ -31,9 +31,9 @@ from groundmesh_generator.sampling import Sampling
 from tests.adapter_files import pair, write_adapter
 
 ANSWERS = 16
-TOKENS = 48
-PROMPT_NUMBERS = 50
-"""Of six digits, each a token."""
+TOKENS = 32
+PROMPT_NUMBERS = 15
+"""Of six digits, each a token or more."""
 RANK = 16
 LAYERS, WIDTH = 30, 576
 """Of the default model."""
