@@ -50,6 +50,7 @@ def train(folder: Path, words: list[str]) -> None:
 
     from groundmesh.models import resolve_model
 
+    torch.set_num_threads(1)  # two that wait for each other on a busy machine take minutes
     path = resolve_model(smollm2()).path
     tokenizer = AutoTokenizer.from_pretrained(path)
     for word in words:
