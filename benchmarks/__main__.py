@@ -18,6 +18,8 @@ from rich.table import Table
 from benchmarks.comparison import Comparison
 
 BENCHMARKS = ("chassis", "batching", "embedder_bulk", "search")
+NAMED = ("adapters",)
+"""Left out unless it is named: it loads the generator's model twice."""
 ALONE = {"ingest": "ingest", "ingest-memory": "ingest_memory"}
 
 
@@ -53,8 +55,8 @@ def main() -> None:
         return _run_alone(ALONE[names[0]], names[1:])
     if unknown := set(names) - set(BENCHMARKS):
         sys.exit(
-            f"no benchmark {', '.join(sorted(unknown))}: name some of {', '.join(BENCHMARKS)},"
-            f" or one of {', '.join(ALONE)}"
+            f"no benchmark {', '.join(sorted(unknown))}:"
+            f" name some of {', '.join(BENCHMARKS + NAMED)}, or one of {', '.join(ALONE)}"
         )
     table = Table("what", "this", "against", "ratio")
     for comparison in asyncio.run(measure_all(names)):

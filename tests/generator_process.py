@@ -68,18 +68,18 @@ class Client:
 
 
 @asynccontextmanager
-async def generator_process(folder: Path) -> AsyncIterator[ServiceProcess]:
+async def generator_process(folder: Path, *flags: str) -> AsyncIterator[ServiceProcess]:
     """A generator that has just been started, with the default model."""
-    model = await asyncio.to_thread(smollm2)
-    async with service_process("groundmesh_generator", "--model", model, folder=folder) as service:
+    flags = ("--model", await asyncio.to_thread(smollm2), *flags)
+    async with service_process("groundmesh_generator", *flags, folder=folder) as service:
         yield service
 
 
 @asynccontextmanager
-async def generator_client(folder: Path) -> AsyncIterator[Client]:
+async def generator_client(folder: Path, *flags: str) -> AsyncIterator[Client]:
     """A client of a generator that is ready."""
     async with (
-        generator_process(folder) as service,
+        generator_process(folder, *flags) as service,
         open_channel(await service.ready(within_s=START_LIMIT_S)) as channel,
     ):
         yield Client(service, GeneratorServiceStub(channel), MeshServiceStub(channel))

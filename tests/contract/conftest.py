@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from groundmesh_generator.backends import open_backend
-from groundmesh_generator.backends.base import Backend, BackendOptions
+from groundmesh_generator.backends.base import AdapterLimits, Backend, BackendOptions
 from tests.fakes.paced_generator import PacedBackend
 from tests.generation_models import smollm2
 from tests.vllm_serve import MODEL, vllm_serve
@@ -40,6 +40,6 @@ async def _opened(name: str, folder: Path, stack: AsyncExitStack) -> Backend:
         return PacedBackend(token_s=0.01)
     model = await asyncio.to_thread(smollm2)
     if name == "vllm":
-        return open_backend("vllm", BackendOptions(model=model))
+        return open_backend("vllm", BackendOptions(model=model, adapters=AdapterLimits()))
     endpoint = await stack.enter_async_context(vllm_serve(folder))
     return open_backend("openai", BackendOptions(MODEL, endpoint=endpoint, tokenizer=model))

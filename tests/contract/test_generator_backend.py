@@ -4,13 +4,23 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
 
-from groundmesh_generator.backends.base import Backend, Delta, FinishReason, GenerationJob, Priority
+from groundmesh_generator.backends.base import (
+    Adapter,
+    Backend,
+    Delta,
+    FinishReason,
+    GenerationJob,
+    Priority,
+)
 from groundmesh_generator.prompts import TextPrompt
 from groundmesh_generator.sampling import Sampling
+from tests.adapter_files import pair, write_adapter
 from tests.generator_backends import ENDLESS, LONG, QUESTION, Answer, answer, idle, job_for
 from tests.waiting import until
 
@@ -138,5 +148,27 @@ async def test_cancelling_a_generation_aborts_it(backend: Backend, after_s: floa
         task.cancel()
     results: Sequence[object] = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    await idle(backend)
+    await backend.check()
+
+
+async def test_an_adapter_is_loaded_beside_what_runs_and_unloaded(
+    backend: Backend, tmp_path: Path
+) -> None:
+    if not backend.takes_adapters:
+        pytest.skip("this engine takes no adapters")
+    shapes = pair("model.layers.0.self_attn.q_proj", outputs=576, inputs=576)
+    # Of zeros: it changes nothing.
+    adapter = Adapter("zeros", 1, str(write_adapter(tmp_path, shapes)))
+    job = await job_for(backend, ENDLESS, max_tokens=LONG)
+    plain = await answer(backend, QUESTION)
+    async with aclosing(backend.generate(job)) as events:
+        await anext(events)
+        await backend.load_adapter(adapter)
+        tuned = replace(await job_for(backend, QUESTION), adapter=adapter)
+        said = [event.text async for event in backend.generate(tuned) if isinstance(event, Delta)]
+        assert "".join(said) == plain.text
+        await backend.unload_adapter(adapter)
+        assert isinstance(await anext(events), Delta)
     await idle(backend)
     await backend.check()

@@ -15,9 +15,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from groundmesh.errors import Reason, Unavailable, Unimplemented
+from groundmesh.errors import FailedPrecondition, Reason, Unavailable, Unimplemented
 from groundmesh.server.app import Service
+from groundmesh_generator.adapters.adapters import AdapterOptions
 from groundmesh_generator.backends.base import (
+    Adapter,
     Delta,
     EngineLoad,
     Finished,
@@ -76,6 +78,13 @@ class PacedBackend:
         self._slots = asyncio.Semaphore(max_running)
         self._running = self._waiting = 0
         self._death = asyncio.Event()
+        self.takes_adapters = True
+        self.adapters: list[Adapter] = []
+        """Those that are loaded now."""
+        self.load_s = 0.0
+        """How long loading one takes."""
+        self.refuses: set[str] = set()
+        """Names of adapters that it can't load."""
 
     @property
     def load(self) -> EngineLoad:
@@ -108,9 +117,21 @@ class PacedBackend:
         if (form := sampling.structured_output) is not None:
             raise Unimplemented.of_field(field_of(form, sampling=field), "the words are fixed")
 
+    async def load_adapter(self, adapter: Adapter) -> None:
+        """Takes its time, and refuses what it was told to."""
+        await asyncio.sleep(self.load_s)
+        if adapter.name in self.refuses:
+            raise FailedPrecondition("can't", reason=Reason.ADAPTER_UNUSABLE)
+        self.adapters.append(adapter)
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        """It must be loaded."""
+        self.adapters.remove(adapter)
+
     async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """See ``Backend.generate``. Several answers take turns, each step a token of each."""
         self.jobs.append(job)
+        assert job.adapter is None or job.adapter in self.adapters, "it is not loaded"
         words, reason = _script(self._words(), job)
         async with self._slot():
             scheduled_at = time.monotonic()
@@ -159,10 +180,13 @@ class PacedBackend:
 
 
 def paced_generator(
-    backend: PacedBackend | None = None, *, max_output_tokens: int = 1024
+    backend: PacedBackend | None = None,
+    *,
+    max_output_tokens: int = 1024,
+    adapters: AdapterOptions | None = None,
 ) -> Service:
     """A generator service around a paced backend."""
-    options = GeneratorOptions(max_output_tokens=max_output_tokens)
+    options = GeneratorOptions(max_output_tokens, adapters)
     return generator_service(Generator(backend or PacedBackend(), options))
 
 

@@ -28,7 +28,6 @@ from groundmesh.v1.generator_pb2 import (
     ROLE_ASSISTANT,
     ROLE_SYSTEM,
     ROLE_USER,
-    AdapterRef,
     ChatMessage,
     ChatPrompt,
     CountTokensRequest,
@@ -36,7 +35,6 @@ from groundmesh.v1.generator_pb2 import (
     GenerateResponse,
     GeneratorServiceGetTokenizerRequest,
     GeneratorServiceListModelsRequest,
-    PrepareAdapterRequest,
     Prompt,
     Sampling,
     StructuredOutput,
@@ -171,7 +169,6 @@ async def test_a_wrong_field_is_named(bench: Bench, fields: dict[str, Any], fiel
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"adapter": AdapterRef(name="support-bot")}, "adapter"),
         (
             {"sampling": Sampling(structured_output=StructuredOutput(regex="a+"))},
             "sampling.structured_output.regex",
@@ -186,8 +183,6 @@ async def test_what_this_engine_cannot_do_says_so(
     assert refused.value.reason is Reason.NOT_BUILT_YET
     assert [violation.field for violation in refused.value.fields] == [field]
     assert field in refused.value.message
-    with pytest.raises(Unimplemented):
-        await bench.call("PrepareAdapter", PrepareAdapterRequest())
 
 
 async def test_what_does_not_fit_the_window_is_refused_with_the_figures(bench: Bench) -> None:

@@ -9,8 +9,8 @@ from typing import Protocol
 from tokenizers import Tokenizer
 
 from groundmesh.prompting import CONSTANT_MESSAGES, Message, Reserved, Role
+from groundmesh.shared_fetch import SharedFetch
 from groundmesh_gateway.ask_ports import ModelTokens
-from groundmesh_gateway.shared_fetch import SharedFetch
 
 _ANY_USER_MESSAGE = Message(Role.USER, "?")
 _FETCH_LIMIT_S = 30.0

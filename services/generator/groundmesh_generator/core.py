@@ -3,12 +3,16 @@
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
+from groundmesh.adapters import AdapterRef
 from groundmesh.errors import Internal, InvalidArgument, NotFound, Reason, Unavailable
 from groundmesh.server.engine import EngineInfo
+from groundmesh_generator.adapters.adapters import AdapterOptions, Adapters
 from groundmesh_generator.backends.base import (
+    Adapter,
     Backend,
     Delta,
     Finished,
@@ -31,6 +35,8 @@ class GeneratorOptions:
 
     max_output_tokens: int = 1024
     """Of one answer, whatever the window leaves."""
+    adapters: AdapterOptions | None = None
+    """None: none are served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Started:
 
     model: str
     prompt_tokens: int
+    adapter: AdapterRef | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,15 @@ class Generator:
     backend: Backend
     options: GeneratorOptions = GeneratorOptions()
 
+    @cached_property
+    def adapters(self) -> Adapters:
+        """The tuned adapters of the model."""
+        return Adapters(self.backend, self.options.adapters)
+
     async def start(self) -> None:
         """Load the model and generate a token; only then it is ready."""
         await self.backend.start()
+        await self.adapters.start()
         for prompt in self.backend.warm_ups:
             events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
             if not isinstance(events[-1], Finished):
@@ -62,6 +75,7 @@ class Generator:
 
     async def stop(self) -> None:
         """End the engine and its processes."""
+        await self.adapters.stop()
         await self.backend.stop()
 
     def describe(self) -> EngineInfo:
@@ -83,6 +97,7 @@ class Generator:
         sampling: Sampling,
         *,
         model: str = "",
+        adapter: AdapterRef | None = None,
         priority: Priority = Priority.INTERACTIVE,
     ) -> AsyncGenerator[Started | Delta | Finished, None]:
         """``Started``, deltas, ``Finished``; closing it early aborts the work in the engine."""
@@ -99,19 +114,30 @@ class Generator:
             model=served,
             max_output_tokens=limit,
         )
-        job = GenerationJob(
-            id=uuid.uuid4().hex,
-            prompt=prompt,
-            token_ids=token_ids,
-            sampling=sampling,
-            max_tokens=max_tokens,
-            priority=priority,
-            received_at=received_at,
-        )
-        yield Started(served.name, len(token_ids))
-        async with aclosing(self.backend.generate(job)) as events:
+        async with AsyncExitStack() as held:
+            job = GenerationJob(
+                id=uuid.uuid4().hex,
+                prompt=prompt,
+                token_ids=token_ids,
+                sampling=sampling,
+                max_tokens=max_tokens,
+                priority=priority,
+                received_at=received_at,
+                adapter=await held.enter_async_context(self._using(adapter)),
+            )
+            yield Started(served.name, len(token_ids), adapter)
+            events = await held.enter_async_context(aclosing(self.backend.generate(job)))
             async for event in events:
                 yield event
+
+    def _using(self, adapter: AdapterRef | None) -> AbstractAsyncContextManager[Adapter | None]:
+        return self.adapters.use(adapter) if adapter else nullcontext()
+
+    async def prepare_adapter(self, adapter: AdapterRef) -> float:
+        """Have an adapter fetched and loaded; the seconds that it took."""
+        began_at = time.monotonic()
+        async with self.adapters.use(adapter):
+            return time.monotonic() - began_at
 
     async def count_tokens(self, prompts: Sequence[Prompt], *, model: str = "") -> list[int]:
         """The tokens of each prompt as the model would read it."""

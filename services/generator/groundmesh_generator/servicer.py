@@ -7,14 +7,15 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import Unimplemented
 from groundmesh.server.app import Service
 from groundmesh.v1 import generator_pb2, generator_pb2_grpc
 from groundmesh_generator.core import Generator
 from groundmesh_generator.wire import (
+    adapter_message,
+    adapter_of,
+    duration_of,
     priority_of,
     prompt_of,
-    refuse_what_is_not_built,
     response_of,
     sampling_of,
 )
@@ -45,11 +46,11 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
         self, request: generator_pb2.GenerateRequest, _context: Context
     ) -> AsyncIterator[generator_pb2.GenerateResponse]:
         """Generate and stream."""
-        refuse_what_is_not_built(request)
         events = self._generator.generate(
             prompt_of(request.prompt, field="prompt"),
             sampling_of(request.sampling, field="sampling"),
             model=request.model,
+            adapter=adapter_of(request.adapter) if request.HasField("adapter") else None,
             priority=priority_of(request.priority),
         )
         async with aclosing(events):
@@ -92,11 +93,13 @@ class GeneratorServicer(generator_pb2_grpc.GeneratorServiceServicer):
             revision=served.revision,
             context_tokens=served.context_tokens,
             max_output_tokens=self._generator.options.max_output_tokens,
+            loaded_adapters=map(adapter_message, self._generator.adapters.loaded()),
         )
         return generator_pb2.GeneratorServiceListModelsResponse(models=[model])
 
     async def PrepareAdapter(  # noqa: N802
-        self, _request: generator_pb2.PrepareAdapterRequest, _context: Context
+        self, request: generator_pb2.PrepareAdapterRequest, _context: Context
     ) -> generator_pb2.PrepareAdapterResponse:
-        """Not built yet."""
-        raise Unimplemented("adapters are not built yet")
+        """Load an adapter before it is needed."""
+        took_s = await self._generator.prepare_adapter(adapter_of(request.adapter))
+        return generator_pb2.PrepareAdapterResponse(load_duration=duration_of(took_s))

@@ -7,8 +7,10 @@ from typing import Any, Literal
 from groundmesh.addresses import default_port
 from groundmesh.models import DEFAULT_GENERATION_MODEL
 from groundmesh.server.settings import ServerSettings
+from groundmesh_generator.adapters.adapters import AdapterOptions
+from groundmesh_generator.adapters.disk import DiskOptions
 from groundmesh_generator.backends import BACKENDS
-from groundmesh_generator.backends.base import BackendOptions, EngineLogs
+from groundmesh_generator.backends.base import AdapterLimits, BackendOptions, EngineLogs
 from groundmesh_generator.core import GeneratorOptions
 
 LEAST = {
@@ -17,6 +19,10 @@ LEAST = {
     "kv_cache_gib": 0.01,
     "start_timeout_s": 1,
     "endpoint_timeout_s": 0.1,
+    "max_loaded_adapters": 1,
+    "max_adapters_in_batch": 1,
+    "max_lora_rank": 1,
+    "adapter_disk_gib": 0.001,
 }
 
 
@@ -59,6 +65,16 @@ class GeneratorSettings(ServerSettings):
     tokenizer: str = ""
     """Tokenizer of the endpoint's model: short name, folder or hub name; without it, nothing can
     count tokens before the endpoint does, which prompts with passages need."""
+    artifact_root: str = ""
+    """Where tuned adapters are kept: an fsspec URL or a folder; unset serves none."""
+    max_loaded_adapters: int = 16
+    """Adapters in the engine's memory; the least recently used makes room for another."""
+    max_adapters_in_batch: int = 4
+    """Adapters that are computed with at the same time; requests for more take turns."""
+    max_lora_rank: int = 16
+    """The largest rank of an adapter; memory is kept for it in each place of a batch."""
+    adapter_disk_gib: float = 10.0
+    """Adapters on this machine's disk, in a temporary folder."""
 
     def __post_init__(self) -> None:
         """ValueError, in words for who set it, for values that can't work."""
@@ -89,11 +105,22 @@ class GeneratorSettings(ServerSettings):
             api_key=self._api_key(),
             endpoint_timeout_s=self.endpoint_timeout_s,
             tokenizer=self.tokenizer,
+            adapters=self._adapter_limits() if self.artifact_root else None,
         )
 
     def generator_options(self) -> GeneratorOptions:
         """What the core needs of them."""
-        return GeneratorOptions(max_output_tokens=self.max_output_tokens)
+        return GeneratorOptions(self.max_output_tokens, self._adapter_options())
 
     def _api_key(self) -> str:
         return self.api_key_file.read_text().strip() if self.api_key_file else self.api_key
+
+    def _adapter_options(self) -> AdapterOptions | None:
+        if not self.artifact_root:
+            return None
+        disk = DiskOptions(self.artifact_root, max_bytes=int(self.adapter_disk_gib * 1024**3))
+        return AdapterOptions(disk, self._adapter_limits())
+
+    def _adapter_limits(self) -> AdapterLimits:
+        in_batch = min(self.max_adapters_in_batch, self.max_loaded_adapters)
+        return AdapterLimits(self.max_loaded_adapters, in_batch, self.max_lora_rank)

@@ -2,7 +2,8 @@
 
 from google.protobuf.duration_pb2 import Duration
 
-from groundmesh.errors import InvalidArgument, Unimplemented
+from groundmesh.adapters import AdapterRef
+from groundmesh.errors import InvalidArgument
 from groundmesh.server.checks import known_enum
 from groundmesh.v1 import common_pb2, generator_pb2
 from groundmesh_generator.backends.base import (
@@ -38,10 +39,18 @@ FINISH_REASONS = {
 }
 
 
-def refuse_what_is_not_built(request: generator_pb2.GenerateRequest) -> None:
-    """Unimplemented that names a field which is defined, and not built yet."""
-    if request.HasField("adapter"):
-        raise Unimplemented.of_field("adapter", "is not built yet")
+def adapter_of(message: generator_pb2.AdapterRef) -> AdapterRef:
+    """The adapter that a request names; InvalidArgument names the field of it that can't be."""
+    try:
+        return AdapterRef(message.name, message.version, message.sha256)
+    except ValueError as error:
+        field, _, description = str(error).partition(": ")
+        raise InvalidArgument.of_field(f"adapter.{field}", description) from error
+
+
+def adapter_message(ref: AdapterRef) -> generator_pb2.AdapterRef:
+    """An adapter as it is sent."""
+    return generator_pb2.AdapterRef(name=ref.name, version=ref.version, sha256=ref.sha256)
 
 
 def prompt_of(prompt: generator_pb2.Prompt, *, field: str) -> Prompt:
@@ -98,8 +107,12 @@ def priority_of(priority: common_pb2.Priority.ValueType) -> Priority:
 def response_of(event: Started | Delta | Finished) -> generator_pb2.GenerateResponse:
     """An event as it is sent."""
     match event:
-        case Started(model, prompt_tokens):
-            started = generator_pb2.GenerationStarted(model=model, prompt_tokens=prompt_tokens)
+        case Started(model, prompt_tokens, adapter):
+            started = generator_pb2.GenerationStarted(
+                model=model,
+                prompt_tokens=prompt_tokens,
+                adapter=adapter_message(adapter) if adapter else None,
+            )
             return generator_pb2.GenerateResponse(started=started)
         case Delta():
             return generator_pb2.GenerateResponse(delta=_delta(event))
@@ -137,13 +150,14 @@ def _final(event: Finished) -> generator_pb2.GenerationFinal:
             completion_tokens=event.completion_tokens,
             cached_prompt_tokens=event.cached_prompt_tokens,
         ),
-        queue_duration=_seconds(timings.queue_s),
-        prefill_duration=_seconds(timings.prefill_s),
-        decode_duration=_seconds(timings.decode_s),
+        queue_duration=duration_of(timings.queue_s),
+        prefill_duration=duration_of(timings.prefill_s),
+        decode_duration=duration_of(timings.decode_s),
     )
 
 
-def _seconds(count: float) -> Duration:
+def duration_of(count: float) -> Duration:
+    """Seconds as they are sent."""
     duration = Duration()
     duration.FromMicroseconds(round(count * 1e6))
     return duration

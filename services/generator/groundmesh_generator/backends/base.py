@@ -25,6 +25,30 @@ class ModelInfo:
     """Empty when the engine does not say."""
     context_tokens: int
     """Prompt and answer together."""
+    folder: str = ""
+    """Of its weights on this machine; empty when they are not on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A tuned adapter of the model, checked to fit it, in a folder of this machine."""
+
+    name: str
+    """Of its content: the same name is the same weights."""
+    number: int
+    """From 1; no other that is ever loaded has it."""
+    folder: str
+
+
+@dataclass(frozen=True)
+class AdapterLimits:
+    """How many adapters an engine makes room for."""
+
+    max_loaded: int = 16
+    """In memory."""
+    max_in_batch: int = 4
+    """That are computed with at the same time; no more than are loaded."""
+    max_rank: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,8 @@ class GenerationJob:
     priority: Priority
     received_at: float
     """When the call came, by ``time.monotonic``."""
+    adapter: Adapter | None = None
+    """Loaded, and not unloaded before the job is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,8 @@ class BackendOptions:
     """How long that endpoint may say nothing."""
     tokenizer: str = ""
     """That of the model there: short name, folder or hub name; empty: nobody here knows it."""
+    adapters: AdapterLimits | None = None
+    """None: it serves none, and nothing is kept for them."""
 
 
 class Backend(Protocol):
@@ -201,6 +229,11 @@ class Backend(Protocol):
         """The model's tokenizer; Unimplemented when the engine keeps it to itself."""
         ...
 
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether adapters can be loaded: they were asked for, and engine and model can."""
+        ...
+
     async def start(self) -> None:
         """Load the model; raises MeshError."""
 
@@ -225,6 +258,15 @@ class Backend(Protocol):
         Unimplemented that names the part of ``field`` which it can't do; InvalidArgument that names
         a form of answer which can't be compiled. The engine itself is not touched.
         """
+
+    async def load_adapter(self, adapter: Adapter) -> None:
+        """Load one more, of at most ``AdapterLimits.max_loaded``; jobs go on meanwhile.
+
+        FailedPrecondition (ADAPTER_UNUSABLE) when the engine refuses it, which leaves nothing.
+        """
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        """Forget a loaded one, which no job uses."""
 
     def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """Deltas as they are made, then one ``Finished``.

@@ -18,6 +18,7 @@ from groundmesh.errors import (
 from groundmesh.models import resolve_model
 from groundmesh.models.recipes import RECIPES
 from groundmesh_generator.backends.base import (
+    Adapter,
     BackendOptions,
     Delta,
     EngineLoad,
@@ -76,6 +77,11 @@ class OpenAIBackend:
             raise Unimplemented("the endpoint hands out no tokenizer; --tokenizer names one")
         return self._tokenizer.file
 
+    @property
+    def takes_adapters(self) -> bool:
+        """It serves its own."""
+        return False
+
     async def start(self) -> None:
         """Wait until the endpoint answers, and find the model among those that it serves."""
         from groundmesh_generator.backends.openai_requests import Dialect
@@ -117,6 +123,13 @@ class OpenAIBackend:
     async def accept(self, sampling: Sampling, *, field: str) -> None:
         """Refuse what the endpoint has no parameter for."""
         self._dialect.check(sampling, field=field)
+
+    async def load_adapter(self, adapter: Adapter) -> None:
+        """Unimplemented: what an endpoint serves is its own."""
+        raise Unimplemented("adapters: an endpoint serves its own, by the name of a model")
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        """None was loaded."""
 
     async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """See ``Backend.generate``. Closing the HTTP stream is what aborts it there."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from groundmesh.errors import MeshError, Reason, Unavailable
 from groundmesh.models import resolve_model
 from groundmesh_generator.backends.base import (
+    Adapter,
     BackendOptions,
     Delta,
     EngineLoad,
@@ -73,6 +74,11 @@ class VllmBackend:
         """The model's tokenizer."""
         return self._started.tokenizer.file
 
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether vLLM was started with room for them."""
+        return self._engine is not None and self._engine.takes_adapters
+
     async def start(self) -> None:
         """Import vLLM and load the model, both in a thread that stays."""
         self._sockets = ScratchFolder()
@@ -118,6 +124,28 @@ class VllmBackend:
         """Compile the form of the answer here, where one that can't be harms nobody."""
         if (form := sampling.structured_output) is not None:
             await self._started.forms.check(form, field=field_of(form, sampling=field))
+
+    async def load_adapter(self, adapter: Adapter) -> None:
+        """Load it between two steps of what runs."""
+        from groundmesh_generator.backends import vllm_adapters, vllm_engine
+
+        engine = self._started
+        try:
+            await vllm_adapters.load(engine.llm, adapter)
+        except MeshError:
+            raise
+        except Exception as error:
+            raise vllm_engine.as_mesh_error(error, engine) from error
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        """Let vLLM forget it, in memory and in its batches."""
+        from groundmesh_generator.backends.vllm_engine import as_mesh_error
+
+        engine = self._started
+        try:
+            await engine.llm.remove_lora(adapter.number)
+        except Exception as error:
+            raise as_mesh_error(error, engine) from error
 
     async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
         """See ``Backend.generate``."""

@@ -1,6 +1,7 @@
 """All that imports vLLM, which takes seconds: import this module off the event loop."""
 
 import gc
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 
 from groundmesh.errors import Internal, InvalidArgument, MeshError, Reason, Unavailable
 from groundmesh.models import ResolvedModel
+from groundmesh_generator.backends import vllm_adapters
 from groundmesh_generator.backends.base import (
     BackendOptions,
     EngineLoad,
@@ -33,6 +35,8 @@ from groundmesh_generator.structured import (
     Regex,
     StructuredOutput,
 )
+
+logger = logging.getLogger(__name__)
 
 GIB = 1024**3
 
@@ -78,6 +82,7 @@ class StartedEngine:
     forms: FormCompiler
     defaults: Mapping[str, Any]
     """The model's own sampling parameters."""
+    takes_adapters: bool
 
 
 class _LoadLogger(StatLoggerBase):  # type: ignore[misc]  # vllm is read as Any
@@ -105,17 +110,17 @@ class _LoadLogger(StatLoggerBase):  # type: ignore[misc]  # vllm is read as Any
 def start_engine(options: BackendOptions, model: ResolvedModel) -> StartedEngine:
     """Load the model in processes of its own; blocks for most of a minute."""
     gauge = LoadGauge()
-    llm = AsyncLLM.from_engine_args(
-        _engine_args(options, model), stat_loggers=[partial(_LoadLogger, gauge)]
-    )
+    args = _engine_args(options, model)
+    llm = AsyncLLM.from_engine_args(args, stat_loggers=[partial(_LoadLogger, gauge)])
     config = llm.model_config
     started = StartedEngine(
         llm=llm,
         gauge=gauge,
-        model=ModelInfo(model.name, model.revision, config.max_model_len),
+        model=ModelInfo(model.name, model.revision, config.max_model_len, model.path),
         tokenizer=ModelTokenizer(llm.get_tokenizer()),
         forms=FormCompiler(llm.get_tokenizer(), vocabulary=config.get_vocab_size()),
         defaults=config.get_diff_sampling_param(),
+        takes_adapters=args.enable_lora,
     )
     # The million objects that vLLM's import makes stay. Otherwise each full collection looks at
     # them all, which stops the event loop for a moment.
@@ -130,6 +135,7 @@ def outputs_of(engine: StartedEngine, job: GenerationJob) -> Any:
         tokens_input(list(job.token_ids)),
         _sampling_params(job, engine.defaults),
         job.id,
+        lora_request=vllm_adapters.request_of(job.adapter),
         priority=int(job.priority),
     )
 
@@ -158,12 +164,16 @@ def _engine_args(options: BackendOptions, model: ResolvedModel) -> Any:
         "enforce_eager": on_cpu,  # on a CPU, compiling the model takes longer than it saves
         "disable_log_stats": True,  # its loggers; ours still gets the counts
         "use_tqdm_on_load": False,
+        **vllm_adapters.engine_args(options.adapters),
         **options.engine_args,
     }
     args = AsyncEngineArgs(**chosen)
+    config = args.create_model_config()
     if on_cpu and args.max_model_len is None:
-        window = args.create_model_config().max_model_len
-        args.max_model_len = min(window, CPU_CONTEXT_TOKENS)
+        args.max_model_len = min(config.max_model_len, CPU_CONTEXT_TOKENS)
+    if args.enable_lora and not vllm_adapters.model_takes_adapters(config):
+        logger.warning("vLLM takes no adapters for this model: requests that name one are refused")
+        args.enable_lora = False
     return args
 
 

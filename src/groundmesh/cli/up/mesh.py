@@ -63,7 +63,7 @@ MESH = (
     Member(
         name="generator",
         module="groundmesh_generator",
-        flags=(*_COMMON, "--model={model}"),
+        flags=(*_COMMON, "--model={model}", "--artifact-root={data}/artifacts"),
         ready=health_of("groundmesh.v1.GeneratorService"),
     ),
     Member(

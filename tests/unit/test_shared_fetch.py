@@ -9,7 +9,7 @@ import pytest
 from groundmesh.deadline import remaining, within
 from groundmesh.errors import DeadlineExceeded, MeshError, Reason, Unavailable
 from groundmesh.identity import Principal, acting_as, current_principal
-from groundmesh_gateway.shared_fetch import SharedFetch
+from groundmesh.shared_fetch import SharedFetch
 from tests.waiting import until
 
 ALICE = Principal("acme", "alice", frozenset())
@@ -45,15 +45,17 @@ def source() -> Source:
 
 
 @pytest.fixture
-def shared(source: Source) -> SharedFetch[str]:
+def shared(source: Source) -> SharedFetch[str, str]:
     return SharedFetch(source.fetch, limit_s=20)
 
 
-def begin(shared: SharedFetch[str], count: int, key: str = "m") -> list[asyncio.Task[str]]:
+def begin(shared: SharedFetch[str, str], count: int, key: str = "m") -> list[asyncio.Task[str]]:
     return [asyncio.create_task(shared.get(key)) for _ in range(count)]
 
 
-async def test_all_who_wait_get_the_one_result(source: Source, shared: SharedFetch[str]) -> None:
+async def test_all_who_wait_get_the_one_result(
+    source: Source, shared: SharedFetch[str, str]
+) -> None:
     tasks = begin(shared, 20)
     await until(lambda: source.began)
     source.open.set()
@@ -61,7 +63,7 @@ async def test_all_who_wait_get_the_one_result(source: Source, shared: SharedFet
 
 
 async def test_all_who_wait_get_the_one_error_at_once(
-    source: Source, shared: SharedFetch[str]
+    source: Source, shared: SharedFetch[str, str]
 ) -> None:
     tasks = begin(shared, 20)
     await until(lambda: source.began)
@@ -72,7 +74,7 @@ async def test_all_who_wait_get_the_one_error_at_once(
 
 
 async def test_who_comes_after_an_error_fetches_anew(
-    source: Source, shared: SharedFetch[str]
+    source: Source, shared: SharedFetch[str, str]
 ) -> None:
     source.open.set()
     source.error = Unavailable("away")
@@ -82,14 +84,18 @@ async def test_who_comes_after_an_error_fetches_anew(
     assert await shared.get("m") == "m 2"
 
 
-async def test_keys_do_not_wait_for_one_another(source: Source, shared: SharedFetch[str]) -> None:
+async def test_keys_do_not_wait_for_one_another(
+    source: Source, shared: SharedFetch[str, str]
+) -> None:
     tasks = begin(shared, 1, "a") + begin(shared, 1, "b")
     await until(lambda: source.began == 2)
     source.open.set()
     assert {text.split()[0] for text in await asyncio.gather(*tasks)} == {"a", "b"}
 
 
-async def test_who_leaves_leaves_the_others_alone(source: Source, shared: SharedFetch[str]) -> None:
+async def test_who_leaves_leaves_the_others_alone(
+    source: Source, shared: SharedFetch[str, str]
+) -> None:
     first, *others = begin(shared, 3)
     await until(lambda: source.began)
     first.cancel()
@@ -100,7 +106,7 @@ async def test_who_leaves_leaves_the_others_alone(source: Source, shared: Shared
 
 
 async def test_a_fetch_that_nobody_waits_for_is_cancelled(
-    source: Source, shared: SharedFetch[str]
+    source: Source, shared: SharedFetch[str, str]
 ) -> None:
     tasks = begin(shared, 3)
     await until(lambda: source.began)
@@ -134,7 +140,7 @@ async def test_a_fetch_ends_by_its_own_bound(source: Source) -> None:
 
 
 async def test_closing_ends_what_runs_and_tells_who_waits(
-    source: Source, shared: SharedFetch[str]
+    source: Source, shared: SharedFetch[str, str]
 ) -> None:
     (task,) = begin(shared, 1)
     await until(lambda: source.began)
@@ -146,7 +152,7 @@ async def test_closing_ends_what_runs_and_tells_who_waits(
 
 
 async def test_an_error_that_nobody_is_left_to_hear_is_no_noise(
-    source: Source, shared: SharedFetch[str]
+    source: Source, shared: SharedFetch[str, str]
 ) -> None:
     noise: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))

@@ -1,0 +1,1 @@
+"""Tuned adapters: fetched, checked, loaded on first use, and evicted least-used-first."""
