@@ -24,8 +24,9 @@ _TAGS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # A bracketed number is a citation; the first element of something (``a[0]``) can be none.
-_NUMBERS = re.compile(r"(?:\[(?!0\])|(?<![\w)\]])\[)[0-9][0-9, ]*\]")
-_CITED = re.compile(r"[ ]?(?:\[[0-9][0-9, ]*\])+|\#\#(?:begin|end)_quote\#\#", re.IGNORECASE)
+_NUMBERS = r"(?:\[(?!0\])|(?<![\w)\]])\[)[0-9][0-9, ]*\]"
+_MARKER = re.compile(_NUMBERS)
+_CITED = re.compile(rf"[ ]?(?:{_NUMBERS})+|\#\#(?:begin|end)_quote\#\#", re.IGNORECASE)
 _LINE_BREAKS = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -65,12 +66,12 @@ class Neutral:
         return self._without_tags(line)
 
     def _without_tags(self, text: str) -> str:
-        return self._reserved.broken(_broken(_broken(text, _NUMBERS), _TAGS))
+        return self._reserved.broken(_broken(_broken(text, _MARKER), _TAGS))
 
 
 def without_citations(answer: str) -> str:
     """An earlier answer without its citations: the passages that they name are not there now."""
-    return Look(answer).without(_CITED)
+    return Look(answer).without(_CITED).strip()
 
 
 def _broken(text: str, pattern: re.Pattern[str]) -> str:

@@ -183,8 +183,8 @@ def _check_places(field: str, framed: FrameLine, *, required: str, allowed: set[
     unknown = set(framed.places) - allowed
     if unknown:
         raise TemplateError(field, f"has {{{min(unknown)}}}, but takes {_named(allowed)} only")
-    if required not in framed.places or len(set(framed.places)) < len(framed.places):
-        raise TemplateError(field, f"must have {{{required}}}, and nothing twice")
+    if required not in framed.places:
+        raise TemplateError(field, f"must have {{{required}}}")
 
 
 def _named(places: set[str]) -> str:
