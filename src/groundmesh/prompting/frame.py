@@ -16,6 +16,8 @@ _MOST_STOP = 60
 _GAP = r"[ \t]*"
 _NUMBER = r"[^\n]{0,16}?"
 _MARKS = ":.)]>-"
+_TELLING = 6
+"""Words by which a long line is known."""
 # Whatever a line may begin with and still be read as what follows; a quotation mark is what makes
 # it harmless.
 _ORNAMENT = r"[ \t#*_=~|`•+-]*"
@@ -54,12 +56,14 @@ class FrameLine:
     def imitation(self) -> str:
         """The pattern of what looks like it, whatever number it says."""
         pieces = _PLACE.split(self.text)
-        words, mark = look(pieces[0]).strip(), ""
-        if words[-1:] in _MARKS:
-            words, mark = words[:-1], words[-1:]
+        words, mark = look(pieces[0]).split(), ""
+        if len(words) > _TELLING:
+            words = words[:_TELLING]
+        elif words[-1][-1] in _MARKS:
+            words[-1], mark = words[-1][:-1], words[-1][-1]
         elif pieces[1:2] == ["number"]:
             mark = look(pieces[2]).strip()[:1]
-        pattern = _GAP.join(map(re.escape, words.split()))
+        pattern = _GAP.join(map(re.escape, words))
         return f"{pattern}{_NUMBER}{re.escape(mark)}" if mark else pattern
 
 

@@ -39,9 +39,9 @@ class Reserved:
         tokens = sorted((token for token in stripped if len(token) > 1), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, tokens))) if tokens else None
 
-    def broken(self, text: str) -> str:
-        """``text`` with a space inside everything that the tokenizer would read as special."""
-        return text if self._pattern is None else _broken(text, self._pattern)
+    def broken(self, text: Look) -> Look:
+        """A text with a space inside everything that the tokenizer would read as special."""
+        return text if self._pattern is None else text.broken(self._pattern)
 
 
 class Neutral:
@@ -54,28 +54,20 @@ class Neutral:
 
     def text(self, text: str) -> str:
         """A passage, a question or a message that has no line, number or token of the frame."""
-        text = _LINE_BREAKS.sub("\n", text)
-        text = Look(text).with_in_front(self._imitations, "> ")
-        return self._without_tags(text)
+        seen = Look(_LINE_BREAKS.sub("\n", text))
+        return self._without_tags(seen.with_in_front(self._imitations, "> "))
 
     def line(self, text: str, *, limit: int) -> str:
         """A title or a place: one line of at most ``limit`` characters."""
         line = " ".join(text.split())
         if len(line) > limit:
             line = line[: limit - 1].rstrip() + "…"
-        return self._without_tags(line)
+        return self._without_tags(Look(line))
 
-    def _without_tags(self, text: str) -> str:
-        return self._reserved.broken(_broken(_broken(text, _MARKER), _TAGS))
+    def _without_tags(self, seen: Look) -> str:
+        return self._reserved.broken(seen.broken(_MARKER).broken(_TAGS)).original
 
 
 def without_citations(answer: str) -> str:
     """An earlier answer without its citations: the passages that they name are not there now."""
     return Look(answer).without(_CITED).strip()
-
-
-def _broken(text: str, pattern: re.Pattern[str]) -> str:
-    # Again, since matches may overlap; each round leaves fewer.
-    while (broken := Look(text).broken(pattern)) != text:
-        text = broken
-    return text

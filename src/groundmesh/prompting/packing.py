@@ -1,7 +1,7 @@
 """Passages that go into a prompt: whole, or cut at the end of a sentence."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from groundmesh.prompting.frame import SEPARATOR
 from groundmesh.prompting.neutral import Neutral
@@ -27,6 +27,18 @@ class PackedPassage:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """What the prompt may have of a passage."""
+
+    index: int
+    source: str
+    text: str
+    shown: str
+    """The text, made harmless."""
+    truncated: bool = False
+
+
 class Packing:
     """The passages of a prompt, as they are put in."""
 
@@ -39,7 +51,7 @@ class Packing:
         self._template = template
         self._most = most
         self._room = 0
-        self._taken: list[tuple[int, Passage, str]] = []
+        self._taken: list[_Piece] = []
 
     def fill(self, passages: Sequence[Passage], *, room: int) -> None:
         """Put in what fits, best first."""
@@ -47,58 +59,63 @@ class Packing:
         for index, passage in enumerate(passages):
             if self._room < _LEAST_PIECE:
                 break
-            self._add(index, passage)
+            self._add(self._whole(index, passage))
 
     @property
     def packed(self) -> tuple[PackedPassage, ...]:
         """What was put in, by its number."""
         return tuple(
-            PackedPassage(number, index, text, truncated=len(text) < len(passage.text))
-            for number, (index, passage, text) in enumerate(self._in_order(), start=1)
+            PackedPassage(number, piece.index, piece.text, truncated=piece.truncated)
+            for number, piece in enumerate(self._in_order(), start=1)
         )
 
     def blocks(self) -> list[str]:
         """The passages in their frames."""
-        return [
-            self._block(number, passage, text)
-            for number, (_, passage, text) in enumerate(self._in_order(), start=1)
-        ]
+        return [self._block(number, piece) for number, piece in enumerate(self._in_order(), 1)]
 
-    def _in_order(self) -> list[tuple[int, Passage, str]]:
+    def _in_order(self) -> list[_Piece]:
         is_best_last = self._template.order is PassageOrder.BEST_LAST
         return self._taken[::-1] if is_best_last else self._taken
 
-    def _add(self, index: int, passage: Passage) -> None:
+    def _add(self, whole: _Piece) -> None:
         """Put a passage in, whole or its beginning, if anything of it fits."""
-        tokens = self._tokens(passage, passage.text)
+        tokens = self._tokens(whole)
         if tokens <= self._room:
-            self._taken.append((index, passage, passage.text))
+            self._taken.append(whole)
             self._room -= tokens
-        elif text := self._beginning(passage):
-            self._taken.append((index, passage, text))
+        elif beginning := self._beginning(whole):
+            self._taken.append(beginning)
             self._room = 0  # nothing goes in behind one that was cut
 
-    def _beginning(self, passage: Passage) -> str:
-        """The most whole sentences that fit; empty when not even the first one does."""
-        ends = [end for end in sentence_ends(passage.text) if end < len(passage.text)]
+    def _beginning(self, whole: _Piece) -> _Piece | None:
+        """The most whole sentences that fit; None when not even the first one does."""
+        ends = [end for end in sentence_ends(whole.text) if end < len(whole.text)]
         low, high = 0, len(ends)  # of the first `low` ends all fit, from `high` on none does
+        best = None
         while low < high:
             middle = (low + high) // 2
-            if self._tokens(passage, passage.text[: ends[middle]]) <= self._room:
-                low = middle + 1
+            piece = self._cut(whole, ends[middle])
+            if self._tokens(piece) <= self._room:
+                low, best = middle + 1, piece
             else:
                 high = middle
-        return passage.text[: ends[low - 1]] if low else ""
+        return best
 
-    def _tokens(self, passage: Passage, text: str) -> int:
-        return self._count(self._block(self._most, passage, text) + SEPARATOR)
-
-    def _block(self, number: int, passage: Passage, text: str) -> str:
+    def _whole(self, index: int, passage: Passage) -> _Piece:
         named = Passage(
             self._neutral.line(passage.title, limit=_MAX_TITLE),
             self._neutral.line(passage.place, limit=_MAX_PLACE),
             "",
         )
-        return self._template.passage_block(
-            number, source=source(named), text=self._neutral.text(text)
-        )
+        shown = self._neutral.text(passage.text)
+        return _Piece(index, source(named), passage.text, shown)
+
+    def _cut(self, whole: _Piece, end: int) -> _Piece:
+        text = whole.text[:end]
+        return replace(whole, text=text, shown=self._neutral.text(text), truncated=True)
+
+    def _tokens(self, piece: _Piece) -> int:
+        return self._count(self._block(self._most, piece) + SEPARATOR)
+
+    def _block(self, number: int, piece: _Piece) -> str:
+        return self._template.passage_block(number, source=piece.source, text=piece.shown)

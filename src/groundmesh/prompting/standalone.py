@@ -50,8 +50,8 @@ def read_standalone(reply: str, question: str, history: Sequence[Message]) -> st
     """The stand-alone question in a model's reply; None where it is none.
 
     A small model answers the question, repeats an earlier one or goes astray as often as not. So
-    it is one line, not much longer, none that was put before, has a word of the question, and at
-    least half of its words are the conversation's.
+    it is one line, not much longer, none that was put before, ends as a question where that does,
+    has a word of it, and at least half of its words are the conversation's.
     """
     written = reply.strip()
     words, asked = _words(written), _words(question)
@@ -60,6 +60,7 @@ def read_standalone(reply: str, question: str, history: Sequence[Message]) -> st
     is_sane = (
         "\n" not in written
         and len(written) <= len(question) + _MORE_THAN_ASKED
+        and written.endswith("?") >= question.rstrip().endswith("?")
         and bool(words & asked)
         and 2 * len(words & said) >= len(words)
         and words not in earlier

@@ -10,6 +10,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from groundmesh.errors import Unavailable
 from groundmesh.prompting import ChatTokens, Message
+from groundmesh.prompting.looks import Look
 from groundmesh_gateway.model_tokens import ModelFacts, ModelTokensCache
 
 
@@ -77,7 +78,7 @@ async def test_it_counts_whole_texts_and_knows_the_template(cache: ModelTokensCa
     tokens = await cache.get("")
     assert tokens.count("one two three four five six") == 6
     assert tokens.chat == ChatTokens(7, 3)
-    assert tokens.reserved.broken("a <turn>") == "a < turn>"
+    assert tokens.reserved.broken(Look("a <turn>")).original == "a < turn>"
     assert (tokens.model, tokens.window, tokens.max_answer) == ("m", 2048, 512)
 
 

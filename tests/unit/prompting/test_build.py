@@ -18,6 +18,7 @@ from groundmesh.prompting import (
     TokenBudget,
     build_prompt,
 )
+from groundmesh.prompting.looks import Look
 from groundmesh.sentences import sentence_ends
 
 
@@ -153,7 +154,7 @@ def test_no_special_token_of_the_model_comes_through(text: str) -> None:
 
 @pytest.mark.parametrize("token", [" x", "x ", "  ", "x y", "x  y", ""])
 def test_breaking_tokens_ends_with_any_set_of_them(token: str) -> None:
-    broken = Reserved([token, "xx"]).broken("  x  xx x y x  y ")
+    broken = Reserved([token, "xx"]).broken(Look("  x  xx x y x  y ")).text
     assert "xx" not in broken
 
 

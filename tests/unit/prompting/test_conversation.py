@@ -141,7 +141,8 @@ def test_a_long_question_is_not_rewritten() -> None:
         ("", False),
         ("What is the Eiffel Tower?", False),  # the earlier question
         ("Gustave Eiffel's company, founded 1866.", False),
-        ("It is a tower in Paris.", True),  # wrong, but nothing that can be told
+        ("It is a tower in Paris.", False),
+        ("Is it a tower in Paris?", True),  # wrong, but that can't be told
         ("I'm sorry, but I can't help you with who designed that.", False),
         ("Who designed the Eiffel Tower?\nWho built it?", False),
         ("Who designed the Eiffel Tower? " * 20, False),
