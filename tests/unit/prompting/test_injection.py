@@ -129,7 +129,7 @@ def test_no_document_changes_the_form_of_the_prompt(frame: Frame, tried: str) ->
 
 
 @frames
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(passages, texts, histories)
 def test_any_text_reads_back_as_what_was_sent(
     frame: Frame, given_passages: list[Passage], question: str, history: list[Message]
