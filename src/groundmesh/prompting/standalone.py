@@ -40,8 +40,7 @@ def standalone_prompt(
         return neutral.line(text, limit=_MOST_SAID)
 
     said = [
-        Turn(line(turn.user), line(without_citations(turn.assistant)))
-        for turn in turns_of(history)[-_MOST_TURNS:]
+        Turn(line(turn.user), line(without_citations(turn.assistant))) for turn in _recent(history)
     ]
     return (*_CONSTANT, _request(neutral.line(question, limit=_MOST_QUESTION), said))
 
@@ -55,8 +54,9 @@ def read_standalone(reply: str, question: str, history: Sequence[Message]) -> st
     """
     written = reply.strip()
     words, asked = _words(written), _words(question)
-    said = asked.union(*(_words(message.content) for message in history))
-    earlier = [_words(turn.user) for turn in turns_of(history)]
+    recent = _recent(history)
+    earlier = [_words(turn.user) for turn in recent]
+    said = asked.union(*earlier, *(_words(turn.assistant) for turn in recent))
     is_sane = (
         "\n" not in written
         and len(written) <= len(question) + _MORE_THAN_ASKED
@@ -66,6 +66,13 @@ def read_standalone(reply: str, question: str, history: Sequence[Message]) -> st
         and words not in earlier
     )
     return written if is_sane else None
+
+
+def _recent(history: Sequence[Message]) -> list[Turn]:
+    """The last turns, and of each a little more than is shown."""
+    most = _MOST_SAID + 1
+    recent = turns_of(history)[-_MOST_TURNS:]
+    return [Turn(turn.user[:most], turn.assistant[:most]) for turn in recent]
 
 
 def _words(text: str) -> frozenset[str]:

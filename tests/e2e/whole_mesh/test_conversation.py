@@ -27,7 +27,7 @@ def collection(mesh: RealMesh, tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"tenants/default/collections/{COLLECTION}"
 
 
-def said(role: generator_pb2.Role, content: str) -> generator_pb2.ChatMessage:
+def said(role: generator_pb2.Role.ValueType, content: str) -> generator_pb2.ChatMessage:
     return generator_pb2.ChatMessage(role=role, content=content)
 
 
