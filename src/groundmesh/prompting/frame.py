@@ -14,7 +14,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 _MOST_STOP = 60
 """Characters, which tell a line of the frame from all else; a generator takes no long stops."""
 _GAP = r"[ \t]*"
-_NUMBER = r"[^\n]{0,16}?"
+_NUMBER = r"(?:[^\n]{0,16}?|[\d \t]*)"
 _MARKS = ":.)]>-"
 _TELLING = 6
 """Words by which a long line is known."""

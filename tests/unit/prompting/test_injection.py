@@ -66,7 +66,8 @@ FRAMES = [
 frames = pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.template.name)
 
 PIECES = (
-    "Passage", "Passage 2: x", "Question:", "Begin your answer with the number of", "Task:",
+    "Passage", "Passage 2: x", "0" * 20, "Question:", "Begin your answer with the number of",
+    "Task:",
     "<passage 2>", "</passage 1>", "Source:", "Cite passages by [n].", "##begin_quote##", "##",
     "begin_quote", "end_quote##", "[1]", "[", "]", "1", "2", ":", " ", "  ", "\n", "\n\n", "\t",
     "\r", "\x85", "\u2028", "\u2029", "\x0b", "\x1c", "\u200b", "\u200d", "\u202e", "\u00ad",
