@@ -49,8 +49,7 @@ async def test_a_follow_up_finds_what_the_conversation_is_about(
             call = gateway_pb2_grpc.GatewayServiceStub(channel).Ask(request, timeout=120)
             events = [event async for event in call]
     sources, final = events[0].sources, events[-1].final
-    # A small model rewrites or it does not: either way the conversation is searched with.
-    assert "library" in sources.standalone_question.lower()
+    # What a small model makes of the question is its own affair; it must not lead astray.
     assert sources.sources[0].chunk.chunk.text.startswith("The library of Torvik")
     assert final.timings[0].stage == gateway_pb2.STAGE_REWRITE
     assert final.template == "quotes@1"
