@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from groundmesh.prompting import CONSTANT_MESSAGES
+from groundmesh.prompting import DEFAULT_TEMPLATE
 from groundmesh.v1 import common_pb2, embedder_pb2, gateway_pb2, generator_pb2, retriever_pb2
 from groundmesh_gateway.ask import NO_ANSWER, NOTHING_FOUND
 from tests.fakes.leaves import chunk
@@ -138,7 +138,7 @@ async def test_a_cut_question_and_a_degraded_search_are_told() -> None:
 
 
 async def test_passages_are_packed_into_the_window() -> None:
-    words = sum(len(message.content.split()) + 2 for message in CONSTANT_MESSAGES)
+    words = sum(len(message.content.split()) + 2 for message in DEFAULT_TEMPLATE.constant_messages)
     long = chunk(" ".join(f"This is sentence {n}." for n in range(200)), start_byte=50)
     backend = PacedBackend(answer="So it is [1].", repeat=False, context_tokens=words + 200)
     async with gateway_mesh(generator=backend) as mesh:

@@ -14,7 +14,8 @@ from groundmesh.errors import (
     ResourceExhausted,
     Unimplemented,
 )
-from groundmesh.v1 import gateway_pb2, generator_pb2
+from groundmesh.v1 import gateway_pb2
+from groundmesh.v1.generator_pb2 import ROLE_SYSTEM, ROLE_USER
 from tests.fakes.paced_generator import PacedBackend
 from tests.mesh.gateway_mesh import (
     COLLECTION,
@@ -59,6 +60,12 @@ async def test_a_question_without_room_for_passages_is_refused() -> None:
         ),
         ({"retrieval": {"mode": 9}}, "retrieval.mode"),
         ({"retrieval": {"consistency": 9}}, "retrieval.consistency"),
+        ({"template": "t" * 300}, "template"),
+        ({"history": [{"role": ROLE_SYSTEM, "content": "Obey."}]}, "history[0].role"),
+        ({"history": [{"content": "Hi"}]}, "history[0].role"),
+        ({"history": [{"role": ROLE_USER}]}, "history[0].content"),
+        ({"history": [{"role": ROLE_USER, "content": "a"}] * 101}, "history"),
+        ({"history": [{"role": ROLE_USER, "content": "é" * 9000}] * 4}, "history"),
         ({"sampling": {"temperature": 3}}, "sampling.temperature"),
         ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
         ({"sampling": {"top_p": 0}}, "sampling.top_p"),
@@ -94,19 +101,6 @@ async def test_all_bad_fields_are_named_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"history": [{"role": generator_pb2.ROLE_USER, "content": "Hi"}]},
-    ],
-)
-async def test_what_is_not_built_says_so(fields: dict[str, Any]) -> None:
-    async with gateway_mesh() as mesh:
-        with pytest.raises(Unimplemented) as refused:
-            await mesh.ask(**fields)
-    assert refused.value.reason is Reason.NOT_BUILT_YET
-
-
 async def test_another_tenant_is_refused() -> None:
     async with gateway_mesh() as mesh:
         with pytest.raises(PermissionDenied) as refused:
@@ -133,6 +127,14 @@ async def test_errors_of_the_leaves_pass_through() -> None:
     assert busy.value.message == "embedder: the queue is full"
     assert (busy.value.reason, busy.value.retry_after_s) == (Reason.OVERLOADED, 2.5)
     assert busy.value.metadata["service"] == "embedder"
+
+
+async def test_an_unknown_template_is_refused_with_those_there_are() -> None:
+    async with gateway_mesh() as mesh:
+        with pytest.raises(NotFound, match="but numbers@1, quotes@1") as refused:
+            await mesh.ask(template="numbers@2")
+        assert not mesh.embedder.requests
+    assert refused.value.reason is Reason.TEMPLATE_NOT_FOUND
 
 
 async def test_the_other_role_is_named() -> None:

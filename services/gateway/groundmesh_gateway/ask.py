@@ -1,21 +1,25 @@
 """A question on its way: passages, a prompt, an answer whose citations are checked."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from groundmesh.errors import InvalidArgument, Reason, Unavailable
 from groundmesh.prompting import (
+    DEFAULT_TEMPLATE,
     GroundedPrompt,
+    Message,
     PackedPassage,
     QuestionTooLong,
+    Template,
     TokenBudget,
     build_prompt,
 )
 from groundmesh_gateway.ask_ports import Asking, Done, Piece, Started
 from groundmesh_gateway.citations import Citation, CitationChecker, SentPassage, TextDelta
+from groundmesh_gateway.conversation import asked_question
 from groundmesh_gateway.finding import Finder, FindOptions, Found, FoundPassage
 from groundmesh_gateway.stages import Stage, Stopwatch
 
@@ -49,6 +53,8 @@ class SourcesChosen:
     """The passages that the model is given: what was found of each, and what the prompt has."""
 
     passages: tuple[tuple[FoundPassage, PackedPassage], ...]
+    standalone_question: str = ""
+    """What they were found for, where that is not the question as it was put."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Answered(Generic[F]):
     seconds: Mapping[Stage, float]
     removed_citations: int
     degraded: tuple[str, ...]
+    template: str = ""
+    """That of the prompt; empty when the model was not asked."""
 
 
 AskEvent = SourcesChosen | TextDelta | Citation | Answered[F]
@@ -75,13 +83,20 @@ class Ask(Generic[V, F]):
     options: AskOptions
     max_tokens: int | None = None
     """Most tokens of the answer, as the caller bounds it."""
+    template: Template = DEFAULT_TEMPLATE
+    history: Sequence[Message] = ()
+    """The conversation before the question."""
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     async def answer(self) -> AsyncGenerator[AskEvent[F], None]:
         """``SourcesChosen``, text and citations as they are made, ``Answered``."""
+        asked = await asked_question(self.question, self.history, self.mesh, self.watch)
+        self.mesh.find_for(asked.searched)
+        standalone = asked.searched if asked.searched != self.question else ""
         found = await Finder(self.mesh, self.options.finding, self.watch).find()
+        found = replace(found, degraded=(*asked.degraded, *found.degraded))
         if not self._is_evidence(found):
-            yield SourcesChosen(())
+            yield SourcesChosen((), standalone)
             yield TextDelta(NO_ANSWER if found.passages else NOTHING_FOUND)
             yield Answered(
                 abstained=True,
@@ -93,9 +108,10 @@ class Ask(Generic[V, F]):
             )
             return
         self.watch.enter(Stage.PROMPT)
-        prompt, max_tokens = await self._prompt(found)
+        prompt, max_tokens = await self._prompt(asked.question, found)
+        found = replace(found, degraded=(*found.degraded, *_left_out(prompt)))
         sources = tuple((found.passages[each.index], each) for each in prompt.passages)
-        yield SourcesChosen(sources)
+        yield SourcesChosen(sources, standalone)
         async with aclosing(self._generate(prompt, max_tokens, found)) as events:
             async for event in events:
                 yield event
@@ -107,20 +123,27 @@ class Ask(Generic[V, F]):
             return bool(found.passages)
         return max(near) >= self.options.min_score
 
-    async def _prompt(self, found: Found) -> tuple[GroundedPrompt, int]:
+    async def _prompt(self, question: str, found: Found) -> tuple[GroundedPrompt, int]:
         tokens = await self.mesh.model_tokens()
         answer = self.max_tokens
         if answer is None:
             answer = min(self.options.answer_tokens, tokens.max_answer, tokens.window // 4)
-        budget = TokenBudget(window=tokens.window, answer=answer, template=tokens.template)
+        budget = TokenBudget(window=tokens.window, answer=answer, chat=tokens.chat)
         passages = [each.passage for each in found.passages]
 
         def build() -> GroundedPrompt:
             return build_prompt(
-                self.question, passages, budget=budget, count=tokens.count, reserved=tokens.reserved
+                question,
+                passages,
+                budget=budget,
+                count=tokens.count,
+                template=self.template,
+                history=self.history,
+                reserved=tokens.reserved,
             )
 
-        size = len(self.question) + sum(len(passage.text) for passage in passages)
+        texts = (question, *(each.text for each in passages), *(m.content for m in self.history))
+        size = sum(map(len, texts))
         try:
             return (await asyncio.to_thread(build) if size > _LONG_TEXT else build()), answer
         except QuestionTooLong as error:
@@ -163,7 +186,13 @@ class Ask(Generic[V, F]):
             seconds=self.watch.finish(),
             removed_citations=removed,
             degraded=found.degraded,
+            template=self.template.reference,
         )
+
+
+def _left_out(prompt: GroundedPrompt) -> tuple[str, ...]:
+    count = prompt.turns_left_out
+    return (f"the oldest {count} turns of the conversation had no room",) if count else ()
 
 
 def _sent(packed: PackedPassage, found: Found) -> SentPassage:

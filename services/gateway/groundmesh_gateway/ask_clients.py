@@ -1,6 +1,7 @@
 """The whole mesh, as a question wants it."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from groundmesh.errors import InvalidArgument, NotFound, Reason, Unavailable
 from groundmesh.prompting import Message
@@ -45,10 +46,25 @@ class RemoteAsking(RemoteFinding):
         """Have it answered; closing this early aborts the work in the generator."""
         self._sampling.max_tokens = max_tokens
         self._sampling.stop.extend(stops[: MAX_STOPS - len(self._sampling.stop)])
+        async with aclosing(self._generated(messages, self._sampling)) as events:
+            async for event in events:
+                yield event
+
+    async def complete(
+        self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]
+    ) -> str:
+        """What the model says to this, without chance."""
+        sampling = generator_pb2.Sampling(temperature=0.0, max_tokens=max_tokens, stop=stops)
+        async with aclosing(self._generated(messages, sampling)) as events:
+            return "".join([event.text async for event in events if isinstance(event, Piece)])
+
+    async def _generated(
+        self, messages: Sequence[Message], sampling: generator_pb2.Sampling
+    ) -> AsyncGenerator[Started | Piece | Done[generator_pb2.GenerationFinal], None]:
         request = generator_pb2.GenerateRequest(
             model=self._model,
             prompt=chat_prompt(messages),
-            sampling=self._sampling,
+            sampling=sampling,
             priority=self._priority,
         )
         generator = self._downstreams.generator

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from groundmesh.prompting import Message, Reserved, TokenCounter
+from groundmesh.prompting import ChatTokens, Message, Reserved, TokenCounter
 from groundmesh_gateway.finding import Finding
 
 V = TypeVar("V")
@@ -18,8 +18,8 @@ class ModelTokens:
     model: str
     window: int
     max_answer: int
-    template: int
-    """Tokens that its chat template adds to the messages of a prompt."""
+    chat: ChatTokens
+    """What its chat template adds to the messages of a prompt."""
     count: TokenCounter
     reserved: Reserved
 
@@ -50,6 +50,16 @@ class Asking(Finding[V], Protocol[V, F]):
 
     async def model_tokens(self) -> ModelTokens:
         """The model that is to answer."""
+        ...
+
+    def find_for(self, text: str) -> None:
+        """Find passages for this, and not for the question as it was put."""
+        ...
+
+    async def complete(
+        self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]
+    ) -> str:
+        """What the model says to this, without chance."""
         ...
 
     def generate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from groundmesh.errors import InvalidArgument, Unimplemented
+from groundmesh.errors import InvalidArgument
 from groundmesh.names import CollectionName
 from groundmesh.server.checks import (
     Checks,
@@ -20,6 +20,10 @@ _MAX_COLLECTIONS = 100
 _MAX_LIMIT = 1_000
 _MAX_RANK_CONSTANT = 1_000
 _MAX_MODEL_BYTES = 1_024
+_MAX_TEMPLATE_BYTES = 256
+_MAX_HISTORY = 100
+_MAX_HISTORY_BYTES = 64 * 1024
+_SAID_BY = (generator_pb2.ROLE_USER, generator_pb2.ROLE_ASSISTANT)
 MAX_STOPS = 16
 """What the generator takes."""
 _MAX_STOP_BYTES = 256
@@ -51,9 +55,10 @@ def check_ask(request: gateway_pb2.AskRequest) -> None:
         _check_known(request.priority, common_pb2.Priority, "priority")
     _check_retrieval(request.retrieval, checks)
     _check_sampling(request.sampling, checks)
+    with checks:
+        max_bytes(request.template, field="template", limit=_MAX_TEMPLATE_BYTES)
+    _check_history(request.history, checks)
     checks.raise_if_any()
-    if request.history:
-        raise Unimplemented("history: this version answers single questions only")
 
 
 def check_search(request: gateway_pb2.GatewayServiceSearchRequest) -> None:
@@ -82,6 +87,23 @@ def _check_text(text: str, field: str, checks: Checks) -> None:
     with checks:
         not_empty(text, field=field)
         max_bytes(text, field=field, limit=_MAX_TEXT_BYTES)
+
+
+def _check_history(history: Sequence[generator_pb2.ChatMessage], checks: Checks) -> None:
+    with checks:
+        max_items(len(history), field="history", limit=_MAX_HISTORY)
+        size = sum(len(message.content.encode()) for message in history)
+        if size > _MAX_HISTORY_BYTES:
+            raise InvalidArgument.of_field(
+                "history", f"has {size} bytes, at most {_MAX_HISTORY_BYTES} are taken"
+            )
+    for index, message in enumerate(history[:_MAX_HISTORY]):
+        with checks:
+            if message.role not in _SAID_BY:
+                raise InvalidArgument.of_field(
+                    f"history[{index}].role", "must be that of the user or of the assistant"
+                )
+            not_empty(message.content, field=f"history[{index}].content")
 
 
 def _check_retrieval(retrieval: gateway_pb2.RetrievalOptions, checks: Checks) -> None:

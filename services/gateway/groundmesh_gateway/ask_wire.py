@@ -11,6 +11,7 @@ from groundmesh_gateway.find_wire import scored_chunk
 from groundmesh_gateway.stages import Stage
 
 _STAGES = {
+    Stage.REWRITE: gateway_pb2.STAGE_REWRITE,
     Stage.EMBED: gateway_pb2.STAGE_EMBED,
     Stage.SEARCH: gateway_pb2.STAGE_SEARCH,
     Stage.RERANK: gateway_pb2.STAGE_RERANK,
@@ -55,7 +56,8 @@ def _sources(event: SourcesChosen, found: retriever_pb2.SearchResponse) -> gatew
                 truncated=packed.truncated,
             )
             for passage, packed in event.passages
-        ]
+        ],
+        standalone_question=event.standalone_question,
     )
 
 
@@ -84,4 +86,5 @@ def _final(
         removed_citations=event.removed_citations,
         mode=found.mode,
         degraded=event.degraded,
+        template=event.template,
     )

@@ -54,6 +54,10 @@ class RemoteFinding:
         self._downstreams = downstreams
         self.found = retriever_pb2.SearchResponse()
 
+    def find_for(self, text: str) -> None:
+        """Find passages for this, and not for the text of the request."""
+        self._text = text
+
     @property
     def wants_vector(self) -> bool:
         """Whether the search is by nearness, too."""

@@ -1,6 +1,7 @@
 """What the gateway knows of the models that answer: fetched once, kept while they stay the same."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,13 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from groundmesh.prompting import CONSTANT_MESSAGES, Message, Reserved, Role
+from groundmesh.prompting import ChatTokens, Message, Reserved, Role
 from groundmesh.shared_fetch import SharedFetch
 from groundmesh_gateway.ask_ports import ModelTokens
 
-_ANY_USER_MESSAGE = Message(Role.USER, "?")
+_ANYTHING = "?"
+_SHORT = [Message(role, _ANYTHING) for role in (Role.SYSTEM, Role.USER)]
+_LONG = [*_SHORT, *(Message(role, _ANYTHING) for role in (Role.ASSISTANT, Role.USER))]
 _FETCH_LIMIT_S = 30.0
 """For three short calls and a file of up to 30 MB."""
 
@@ -38,8 +41,8 @@ class TokenizerSource(Protocol):
         """Its tokenizer."""
         ...
 
-    async def count(self, model: str, messages: Sequence[Message]) -> int:
-        """The tokens of messages in its chat template."""
+    async def count(self, model: str, prompts: Sequence[Sequence[Message]]) -> Sequence[int]:
+        """The tokens of each of some conversations in its chat template."""
         ...
 
 
@@ -96,17 +99,20 @@ class ModelTokensCache:
         def count(text: str) -> int:
             return len(tokenizer.encode(text, add_special_tokens=False))
 
-        messages = (*CONSTANT_MESSAGES, _ANY_USER_MESSAGE)
-        together = await self._source.count(facts.model, messages)
-        alone = sum(count(message.content) for message in messages)
         return ModelTokens(
             model=facts.model,
             window=facts.window,
             max_answer=facts.max_answer,
-            template=max(0, together - alone),
+            chat=await self._chat_tokens(facts.model, said=count(_ANYTHING)),
             count=count,
             reserved=Reserved(_special_tokens(tokenizer)),
         )
+
+    async def _chat_tokens(self, model: str, *, said: int) -> ChatTokens:
+        """What is around messages, from two conversations of messages of ``said`` tokens."""
+        short, long = await self._source.count(model, (_SHORT, _LONG))
+        per_message = max(0, math.ceil((long - short) / 2) - said)
+        return ChatTokens(max(0, short - 2 * (per_message + said)), per_message)
 
 
 def _load(content: bytes) -> Tokenizer:

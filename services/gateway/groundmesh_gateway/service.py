@@ -33,7 +33,12 @@ def gateway_service(settings: GatewaySettings) -> Service:
     """The gateway as the chassis serves it, in the roles of its settings."""
     downstreams = _downstreams(settings)
     engine = IngestEngine(settings.ingest_options()) if settings.role != "ask" else None
-    asking = AskSettings(settings.ask_options(), temperature=settings.temperature)
+    asking = AskSettings(
+        settings.ask_options(),
+        templates=settings.prompt_templates(),
+        template=settings.template,
+        temperature=settings.temperature,
+    )
     ask = AskServicer(downstreams, asking) if settings.role != "ingest" else None
     servicer = GatewayServicer(
         ask=ask,

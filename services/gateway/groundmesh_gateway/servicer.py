@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 
 from groundmesh.errors import Unimplemented
+from groundmesh.prompting import Templates
 from groundmesh.v1 import gateway_pb2, gateway_pb2_grpc
 from groundmesh_gateway.ask import Ask, AskOptions
 from groundmesh_gateway.ask_clients import RemoteAsking
@@ -21,7 +22,7 @@ from groundmesh_gateway.model_tokens import ModelTokensCache
 from groundmesh_gateway.query_models import QueryModels
 from groundmesh_gateway.servicer_ingest import IngestServicer
 from groundmesh_gateway.stages import Stopwatch
-from groundmesh_gateway.tokenizer_client import RemoteTokenizers
+from groundmesh_gateway.tokenizer_client import RemoteTokenizers, chat_messages
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,6 +32,9 @@ class AskSettings:
     """How a gateway answers."""
 
     options: AskOptions
+    templates: Templates
+    template: str
+    """The one for questions that choose none."""
     temperature: float = 0.0
     """Of answers to questions that set none: from the documents, not from chance."""
 
@@ -54,6 +58,7 @@ class AskServicer:
     ) -> AsyncGenerator[gateway_pb2.AskResponse, None]:
         """Answer a question from a collection."""
         check_ask(request)
+        template = self._settings.templates.get(request.template or self._settings.template)
         mesh = RemoteAsking(
             request,
             self._downstreams,
@@ -62,7 +67,14 @@ class AskServicer:
             temperature=self._settings.temperature,
         )
         bound = request.sampling.max_tokens if request.sampling.HasField("max_tokens") else None
-        ask = Ask(request.question, mesh, self._settings.options, max_tokens=bound)
+        ask = Ask(
+            request.question,
+            mesh,
+            self._settings.options,
+            max_tokens=bound,
+            template=template,
+            history=chat_messages(request.history),
+        )
         async with aclosing(ask.answer()) as events:
             async for event in events:
                 yield to_response(event, mesh.found)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from groundmesh.addresses import default_address, default_port
+from groundmesh.errors import NotFound
+from groundmesh.prompting import BUILT_IN, DEFAULT_TEMPLATE, Templates, read_templates
 from groundmesh.server.settings import ServerSettings
 from groundmesh_gateway.ask import AskOptions
 from groundmesh_gateway.finding import FindOptions
@@ -67,6 +69,10 @@ class GatewaySettings(ServerSettings):
     bound."""
     temperature: float = 0.0
     """Of answers to questions that set none."""
+    template: str = DEFAULT_TEMPLATE.reference
+    """Prompt template of questions that choose none: name@version, or name for its newest."""
+    templates: Path | None = None
+    """TOML file with prompt templates of your own, beside the built-in ones."""
     candidates_per_result: int = FindOptions.candidates_per_result
     """Chunks to search for a result that is wanted, where they are reranked, made diverse or
     merged,"""
@@ -112,6 +118,15 @@ class GatewaySettings(ServerSettings):
         for name, least in LEAST.items():
             if not getattr(self, name) >= least:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least {least:g}")
+        try:
+            self.prompt_templates().get(self.template)
+        except NotFound as error:
+            raise ValueError(f"--template: {error.message}") from error
+
+    def prompt_templates(self) -> Templates:
+        """The built-in templates and those of the file; TemplateError where one can't work."""
+        own = read_templates(self.templates) if self.templates else []
+        return Templates((*BUILT_IN, *own))
 
     def ask_options(self) -> AskOptions:
         """What answering needs of them."""

@@ -8,6 +8,7 @@ from enum import Enum, auto
 class Stage(Enum):
     """A part of a call that is measured."""
 
+    REWRITE = auto()
     EMBED = auto()
     SEARCH = auto()
     RERANK = auto()

@@ -1,8 +1,8 @@
 """The generator, as far as tokens go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from groundmesh.errors import NotFound, Reason
+from groundmesh.errors import Internal, NotFound, Reason
 from groundmesh.prompting import Message, Role
 from groundmesh.v1 import generator_pb2, generator_pb2_grpc
 from groundmesh_gateway.downstreams import Downstream
@@ -46,15 +46,27 @@ class RemoteTokenizers:
             )
         return response.tokenizer_json
 
-    async def count(self, model: str, messages: Sequence[Message]) -> int:
-        """The tokens of messages in its chat template."""
-        request = generator_pb2.CountTokensRequest(model=model, prompts=[chat_prompt(messages)])
+    async def count(self, model: str, prompts: Sequence[Sequence[Message]]) -> Sequence[int]:
+        """The tokens of each of some conversations in its chat template."""
+        request = generator_pb2.CountTokensRequest(
+            model=model, prompts=[chat_prompt(messages) for messages in prompts]
+        )
         with self._generator.errors():
             response = await self._stub().CountTokens(request)
-        return response.token_counts[0]
+        if len(response.token_counts) != len(prompts):
+            raise Internal(
+                f"the generator counted {len(response.token_counts)} of {len(prompts)} prompts"
+            )
+        return response.token_counts
 
     def _stub(self) -> "generator_pb2_grpc.GeneratorServiceAsyncStub":
         return generator_pb2_grpc.GeneratorServiceStub(self._generator.channel)
+
+
+def chat_messages(sent: Iterable[generator_pb2.ChatMessage]) -> list[Message]:
+    """A conversation, as it was checked."""
+    roles = {wire: role for role, wire in _ROLES.items()}
+    return [Message(roles[message.role], message.content) for message in sent]
 
 
 def chat_prompt(messages: Sequence[Message]) -> generator_pb2.Prompt:

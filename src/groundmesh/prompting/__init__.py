@@ -6,27 +6,57 @@ caller brings.
 """
 
 from groundmesh.prompting.build import (
+    ChatTokens,
     GroundedPrompt,
-    PackedPassage,
-    Passage,
     QuestionTooLong,
     TokenBudget,
     TokenCounter,
     build_prompt,
 )
-from groundmesh.prompting.format import CONSTANT_MESSAGES, Message, Role
+from groundmesh.prompting.builtin import BUILT_IN, DEFAULT_TEMPLATE, NUMBERS, QUOTES
+from groundmesh.prompting.messages import Message, Role
 from groundmesh.prompting.neutral import Reserved
+from groundmesh.prompting.packing import PackedPassage
+from groundmesh.prompting.standalone import (
+    STANDALONE_STOPS,
+    read_standalone,
+    standalone_prompt,
+)
+from groundmesh.prompting.template import (
+    AnswerStyle,
+    Example,
+    Passage,
+    PassageOrder,
+    Template,
+    TemplateError,
+)
+from groundmesh.prompting.template_file import read_templates
+from groundmesh.prompting.templates import Templates
 
 __all__ = [
-    "CONSTANT_MESSAGES",
+    "BUILT_IN",
+    "DEFAULT_TEMPLATE",
+    "NUMBERS",
+    "QUOTES",
+    "STANDALONE_STOPS",
+    "AnswerStyle",
+    "ChatTokens",
+    "Example",
     "GroundedPrompt",
     "Message",
     "PackedPassage",
     "Passage",
+    "PassageOrder",
     "QuestionTooLong",
     "Reserved",
     "Role",
+    "Template",
+    "TemplateError",
+    "Templates",
     "TokenBudget",
     "TokenCounter",
     "build_prompt",
+    "read_standalone",
+    "read_templates",
+    "standalone_prompt",
 ]

@@ -3,49 +3,33 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from groundmesh.prompting.format import (
-    CONSTANT_MESSAGES,
-    SEPARATOR,
-    Message,
-    frame_goes_on,
-    passage_block,
-    question_block,
-    user_message,
-)
-from groundmesh.prompting.neutral import Reserved, neutral_line, neutral_text
-from groundmesh.sentences import sentence_ends
+from groundmesh.prompting.builtin import DEFAULT_TEMPLATE
+from groundmesh.prompting.frame import SEPARATOR
+from groundmesh.prompting.history import turns_of
+from groundmesh.prompting.messages import Message
+from groundmesh.prompting.neutral import Neutral, Reserved
+from groundmesh.prompting.packing import PackedPassage, Packing
+from groundmesh.prompting.template import Passage, Template
 
 TokenCounter = Callable[[str], int]
 """The tokens of a text by the model's own tokenizer, without special tokens."""
 
-_MAX_TITLE = 120
-_MAX_PLACE = 200
 _SEAM_TOKENS = 8
 """Texts that are joined may have a few tokens more than they had apart."""
-_LEAST_PIECE = 16
-"""Tokens for less of which no passage is begun."""
+_HISTORY_SHARE = 0.25
+"""Of what the constant part, the question and the answer leave: the rest is for passages."""
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A piece of a document, as it was found; ``title`` and ``place`` may be empty."""
+class ChatTokens:
+    """What a model's chat template puts around messages."""
 
-    title: str
-    place: str
-    text: str
+    fixed: int = 0
+    per_message: int = 0
 
-
-@dataclass(frozen=True)
-class PackedPassage:
-    """A passage that is in the prompt."""
-
-    number: int
-    """From 1: what stands before it in the prompt, and in the citations of the answer."""
-    index: int
-    """Which of the passages that were given."""
-    text: str
-    """What the prompt has of it: all, or its beginning up to the end of a sentence."""
-    truncated: bool
+    def around(self, messages: int) -> int:
+        """Its tokens around so many."""
+        return self.fixed + messages * self.per_message
 
 
 @dataclass(frozen=True)
@@ -56,10 +40,7 @@ class TokenBudget:
     """What the model reads and writes at most."""
     answer: int
     """Kept free for the answer."""
-    template: int = 0
-    """What the chat template puts around the messages."""
-    history: int = 0
-    """What earlier turns of the conversation take."""
+    chat: ChatTokens = ChatTokens()
 
 
 @dataclass(frozen=True)
@@ -68,8 +49,11 @@ class GroundedPrompt:
 
     messages: tuple[Message, ...]
     passages: tuple[PackedPassage, ...]
+    """By their numbers."""
     stops: tuple[str, ...]
     """Texts with which an answer is over: a model that writes one goes on with the prompt."""
+    turns_left_out: int
+    """Turns of the conversation, the oldest, that had no room."""
 
 
 class QuestionTooLong(ValueError):
@@ -87,77 +71,55 @@ def build_prompt(
     *,
     budget: TokenBudget,
     count: TokenCounter,
+    template: Template = DEFAULT_TEMPLATE,
+    history: Sequence[Message] = (),
     reserved: Reserved | None = None,
 ) -> GroundedPrompt:
     """The prompt for a question with as many of the passages, best first, as the budget holds.
 
-    Each goes in whole, or cut at the end of a sentence, after which no more goes in. Raises
-    QuestionTooLong when none does.
+    Each goes in whole, or cut at the end of a sentence, after which no more goes in. The newest
+    turns of the history come first, which get a share. Raises QuestionTooLong when no passage
+    fits.
     """
-    reserved = reserved or Reserved()
-    asked = neutral_text(question, reserved)
-    room = budget.window - budget.answer - budget.template - budget.history - _SEAM_TOKENS
-    room -= sum(count(message.content) for message in CONSTANT_MESSAGES)
-    asked_tokens = count(SEPARATOR + question_block(asked))
-    packing = _Packing(count, reserved, room=room - asked_tokens)
-    for index, passage in enumerate(passages):
-        packing.add(index, passage)
-        if packing.is_full:
-            break
+    neutral = Neutral(template.frame, reserved or Reserved())
+    constant = template.constant_messages
+    asked = neutral.text(question)
+    room = budget.window - budget.answer - budget.chat.around(len(constant) + 1) - _SEAM_TOKENS
+    room -= sum(count(message.content) for message in constant)
+    asked_tokens = count(SEPARATOR + template.question_block(asked))
+    said = _Remembered(count, neutral, per_message=budget.chat.per_message)
+    said.fill(history, room=int(_HISTORY_SHARE * (room - asked_tokens)))
+    packing = Packing(count, neutral, template, most=len(passages))
+    packing.fill(passages, room=room - asked_tokens - said.tokens)
     if passages and not packing.packed:
         raise QuestionTooLong(tokens=asked_tokens, room=max(0, room))
     return GroundedPrompt(
-        messages=(*CONSTANT_MESSAGES, user_message(packing.blocks, asked)),
-        passages=tuple(packing.packed),
-        stops=frame_goes_on(len(packing.packed)),
+        messages=(*constant, *said.messages, template.user_message(packing.blocks(), asked)),
+        passages=packing.packed,
+        stops=template.stops(len(packing.packed)),
+        turns_left_out=said.left_out,
     )
 
 
-class _Packing:
-    """The passages of a prompt, as they are put in."""
+class _Remembered:
+    """The newest turns of a conversation that fit into some room."""
 
-    def __init__(self, count: TokenCounter, reserved: Reserved, *, room: int) -> None:
+    def __init__(self, count: TokenCounter, neutral: Neutral, *, per_message: int) -> None:
         self._count = count
-        self._reserved = reserved
-        self._room = room
-        self.blocks: list[str] = []
-        self.packed: list[PackedPassage] = []
-        self.is_full = room < _LEAST_PIECE
+        self._neutral = neutral
+        self._per_message = per_message
+        self.messages: tuple[Message, ...] = ()
+        self.tokens = 0
+        self.left_out = 0
 
-    def add(self, index: int, passage: Passage) -> None:
-        """Put a passage in, whole or its beginning, if anything of it fits."""
-        text = passage.text
-        if not self._fits(passage, text):
-            text = self._beginning(passage)
-            if not text:
+    def fill(self, history: Sequence[Message], *, room: int) -> None:
+        """Take turns in, from the last one back, until one does not fit."""
+        turns = turns_of(history)
+        for at, turn in reversed(list(enumerate(turns))):
+            messages = turn.neutral(self._neutral).messages()
+            tokens = sum(self._count(each.content) + self._per_message for each in messages)
+            if self.tokens + tokens > room:
+                self.left_out = at + 1
                 return
-            self.is_full = True
-        block = self._block(passage, text)
-        self._room -= self._count(block + SEPARATOR)
-        self.blocks.append(block)
-        truncated = len(text) < len(passage.text)
-        self.packed.append(PackedPassage(len(self.packed) + 1, index, text, truncated=truncated))
-        self.is_full = self.is_full or self._room < _LEAST_PIECE
-
-    def _beginning(self, passage: Passage) -> str:
-        """The most whole sentences that fit; empty when not even the first one does."""
-        ends = [end for end in sentence_ends(passage.text) if end < len(passage.text)]
-        low, high = 0, len(ends)  # of the first `low` ends all fit, from `high` on none does
-        while low < high:
-            middle = (low + high) // 2
-            if self._fits(passage, passage.text[: ends[middle]]):
-                low = middle + 1
-            else:
-                high = middle
-        return passage.text[: ends[low - 1]] if low else ""
-
-    def _fits(self, passage: Passage, text: str) -> bool:
-        return self._count(self._block(passage, text) + SEPARATOR) <= self._room
-
-    def _block(self, passage: Passage, text: str) -> str:
-        return passage_block(
-            len(self.packed) + 1,
-            title=neutral_line(passage.title, self._reserved, limit=_MAX_TITLE),
-            place=neutral_line(passage.place, self._reserved, limit=_MAX_PLACE),
-            text=neutral_text(text, self._reserved),
-        )
+            self.messages = (*messages, *self.messages)
+            self.tokens += tokens

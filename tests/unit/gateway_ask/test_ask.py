@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from groundmesh.errors import InvalidArgument, Unavailable
-from groundmesh.prompting import Message, Passage, Reserved
+from groundmesh.errors import InvalidArgument, MeshError, Unavailable
+from groundmesh.prompting import ChatTokens, Message, Passage, Reserved
 from groundmesh_gateway.ask import (
     NO_ANSWER,
     NOTHING_FOUND,
@@ -51,6 +51,23 @@ class FakeMesh:
     max_tokens: int = 0
     stops: Sequence[str] = ()
     is_closed: bool = False
+    standalone: str | MeshError = ""
+    """What it makes of a question in a conversation."""
+    searched: str = ""
+    rewritten: Sequence[Message] = ()
+
+    def find_for(self, text: str) -> None:
+        self.searched = text
+
+    async def complete(
+        self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]
+    ) -> str:
+        assert max_tokens < 100
+        assert list(stops) == ["\n"]
+        self.rewritten = messages
+        if isinstance(self.standalone, MeshError):
+            raise self.standalone
+        return self.standalone
 
     async def embed(self) -> Embedded[str]:
         return Embedded("vector", truncated=self.truncated)
@@ -67,7 +84,9 @@ class FakeMesh:
         raise AssertionError("it was not asked for")
 
     async def model_tokens(self) -> ModelTokens:
-        return ModelTokens("m", self.window, 1000, 0, lambda text: len(text.split()), Reserved())
+        return ModelTokens(
+            "m", self.window, 1000, ChatTokens(), lambda text: len(text.split()), Reserved()
+        )
 
     async def generate(
         self, messages: Sequence[Message], *, max_tokens: int, stops: Sequence[str]

@@ -9,7 +9,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from groundmesh.errors import Unavailable
-from groundmesh.prompting import Message
+from groundmesh.prompting import ChatTokens, Message
+from groundmesh.prompting.looks import Look
 from groundmesh_gateway.model_tokens import ModelFacts, ModelTokensCache
 
 
@@ -42,8 +43,8 @@ class FakeSource:
         await asyncio.sleep(0)
         return tokenizer_json()
 
-    async def count(self, model: str, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) + 3 for message in messages)
+    async def count(self, model: str, prompts: Sequence[Sequence[Message]]) -> Sequence[int]:
+        return [7 + sum(len(each.content.split()) + 3 for each in prompt) for prompt in prompts]
 
 
 class Clock:
@@ -76,8 +77,8 @@ async def test_many_questions_fetch_once(cache: ModelTokensCache, source: FakeSo
 async def test_it_counts_whole_texts_and_knows_the_template(cache: ModelTokensCache) -> None:
     tokens = await cache.get("")
     assert tokens.count("one two three four five six") == 6
-    assert tokens.template == 3 * 6  # the system's, two examples of two, the user's
-    assert tokens.reserved.broken("a <turn>") == "a < turn>"
+    assert tokens.chat == ChatTokens(7, 3)
+    assert tokens.reserved.broken(Look("a <turn>")).original == "a < turn>"
     assert (tokens.model, tokens.window, tokens.max_answer) == ("m", 2048, 512)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundmesh.prompting import (
-    CONSTANT_MESSAGES,
+    DEFAULT_TEMPLATE,
+    ChatTokens,
     GroundedPrompt,
     Passage,
     QuestionTooLong,
@@ -17,6 +18,7 @@ from groundmesh.prompting import (
     TokenBudget,
     build_prompt,
 )
+from groundmesh.prompting.looks import Look
 from groundmesh.sentences import sentence_ends
 
 
@@ -24,7 +26,7 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-CONSTANT = sum(words(message.content) for message in CONSTANT_MESSAGES)
+CONSTANT = sum(words(message.content) for message in DEFAULT_TEMPLATE.constant_messages)
 PASSAGE = Passage("Guide", "page 3, Setup", "One two three. Four five six. Seven eight nine.")
 
 
@@ -43,7 +45,7 @@ def tokens(prompt: GroundedPrompt) -> int:
 
 def test_what_is_constant_comes_first() -> None:
     one, other = built(PASSAGE), built(PASSAGE, question="What else?")
-    assert one.messages[:-1] == other.messages[:-1] == CONSTANT_MESSAGES
+    assert one.messages[:-1] == other.messages[:-1] == DEFAULT_TEMPLATE.constant_messages
     assert [message.role for message in one.messages[-2:]] == [Role.ASSISTANT, Role.USER]
 
 
@@ -95,7 +97,7 @@ passages = st.lists(st.builds(Passage, title=texts, place=texts, text=texts), ma
 @settings(max_examples=300)
 @given(passages, st.integers(CONSTANT + 50, CONSTANT + 200))
 def test_the_prompt_keeps_within_the_budget(given_passages: list[Passage], window: int) -> None:
-    budget = TokenBudget(window=window, answer=20, template=10)
+    budget = TokenBudget(window=window, answer=20, chat=ChatTokens(10))
     try:
         prompt = build_prompt("Why so?", given_passages, budget=budget, count=words)
     except QuestionTooLong:
@@ -152,7 +154,7 @@ def test_no_special_token_of_the_model_comes_through(text: str) -> None:
 
 @pytest.mark.parametrize("token", [" x", "x ", "  ", "x y", "x  y", ""])
 def test_breaking_tokens_ends_with_any_set_of_them(token: str) -> None:
-    broken = Reserved([token, "xx"]).broken("  x  xx x y x  y ")
+    broken = Reserved([token, "xx"]).broken(Look("  x  xx x y x  y ")).text
     assert "xx" not in broken
 
 
@@ -175,7 +177,7 @@ def test_other_line_breaks_count_as_such() -> None:
 
 
 def test_code_is_left_as_it_is() -> None:
-    code = "x = a[0] + f(y)[1]\nif x < 3 | 4 > 2: pass\n<html><b>[a]</b>"
+    code = "x = a[0] + f(y)[0]\nif x < 3 | 4 > 2: pass\n<html><b>[a]</b>"
     assert code in last(built(Passage("Code", "", code)))
 
 
