@@ -64,6 +64,8 @@ class Memory:
     peers: list[mesh_pb2.PeerInfo] = field(default_factory=list)
     asked: MeshError | None = None
     """Raised by Ask after its first delta."""
+    ask_failures: dict[str, list[MeshError]] = field(default_factory=dict)
+    """Raised by the next calls of Ask, by their question."""
     rerank_score: float | None = None
     """Of each passage; None: it was not reranked."""
     answer: tuple[str, ...] = ("Three months", " [1].")
@@ -115,6 +117,8 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> AsyncIterator[gateway_pb2.AskResponse]:
         self.memory.requests.append(request)
         self.memory.collection(request.collections[0])
+        if self.memory.ask_failures.get(request.question):
+            raise self.memory.ask_failures[request.question].pop(0)
         self.memory.open_calls += 1
         try:
             async for response in self._answer(request):

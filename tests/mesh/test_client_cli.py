@@ -19,12 +19,13 @@ def memory() -> Memory:
 async def test_ask_prints_answer_sources_and_times(cli: Cli) -> None:
     result = await cli("ask", "How long?", "--collection", "docs")
     assert result.code == 0
-    answer, sources, times = result.out.strip().split("\n\n")
+    answer, sources, coverage, times = result.out.strip().split("\n\n")
     assert answer == "Three months [1]."
     assert sources.splitlines()[1] == "*[1] /docs/contract.pdf, page 3, Terms > Notice"
+    assert coverage == "1 of 2 sentences cited: 1 by number"
     assert times.splitlines() == [
         "hybrid search: embed 8 ms · total 1.9 s",
-        "fake-model: 50 tokens read, 5 written",
+        "fake-model: 50 tokens read, 5 written; template default@1",
     ]
 
 
@@ -63,6 +64,12 @@ async def test_ask_json_is_one_object(cli: Cli) -> None:
         "mode": "HYBRID",
         "reranked": False,
         "degraded": [],
+        "abstention": None,
+        "evidence": 0.75,
+        "coverage": {"sentences": 2, "cited": 1, "verbatim": 0, "marker": 1, "inferred": 0},
+        "removed_citations": 0,
+        "template": "default@1",
+        "standalone_question": None,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from groundmesh.addresses import DEFAULT_ADDRESS
-from groundmesh.cli import app_collections, app_documents, app_eval, app_up
+from groundmesh.cli import app_ask, app_collections, app_documents, app_eval, app_up
 from groundmesh.cli.options import (
     Collection,
     Collections,
@@ -96,59 +96,7 @@ def ingest(
     finish(run(order, server=server, as_json=as_json))
 
 
-@app.command(
-    epilog=examples(
-        'groundmesh ask "Who signs the contracts?" --collection docs',
-        'groundmesh ask "Who signs the contracts?" -c docs --json | jq -r .answer',
-    )
-)
-def ask(  # noqa: PLR0913  each is an option
-    question: Annotated[str, typer.Argument(help="In your own words; quote it.")],
-    *,
-    collection: Collections,
-    model: Annotated[str, typer.Option(help="The model that answers. [default: the mesh's]")] = "",
-    limit: Limit = None,
-    mode: Mode = None,
-    where: Where = None,
-    fusion: Fusion = None,
-    dense_weight: DenseWeight = None,
-    rerank: Rerank = False,
-    diversity: DiversityWeight = None,
-    merge_neighbors: MergeNeighbors = False,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="The longest answer, in tokens.")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0.0, max=2.0, help="0: always the likeliest word.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="For answers that can be repeated.")] = None,
-    timeout: Timeout = 120.0,
-    server: Server = DEFAULT_ADDRESS,
-    as_json: Json = False,
-) -> None:
-    """Ask a question; the answer comes with its sources.
-
-    The answer is printed as it is made, then the passages that it was made from, then the time of
-    each stage. [1] in the answer names the first source.
-    """
-    from groundmesh.cli.ask import Question
-    from groundmesh.cli.ask import ask as run
-    from groundmesh.cli.retrieval import retrieval
-    from groundmesh.client import Sampling
-
-    sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
-    how = retrieval(
-        mode,
-        limit,
-        where=where,
-        fusion=fusion,
-        dense_weight=dense_weight,
-        rerank=rerank,
-        diversity=diversity,
-        merge_neighbors=merge_neighbors,
-    )
-    asked = Question(question, collection, model, how, sampling, timeout_s=timeout)
-    finish(run(asked, server=server, as_json=as_json))
+app.command(epilog=app_ask.EXAMPLES)(app_ask.ask)
 
 
 @app.command(

@@ -51,7 +51,12 @@ _AWAY_HINT = "`groundmesh status` shows what is away; `groundmesh up` starts it 
 
 def finish(command: Coroutine[Any, Any, Exit]) -> NoReturn:
     """Run a command and exit with its code."""
-    guarded(lambda: asyncio.run(command))
+    guarded(lambda: completed(command))
+
+
+def completed(command: Coroutine[Any, Any, Exit]) -> Exit:
+    """Run a command; for what must do something before, in ``guarded``."""
+    return asyncio.run(command)
 
 
 def guarded(command: Callable[[], Exit]) -> NoReturn:

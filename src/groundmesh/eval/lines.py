@@ -2,7 +2,7 @@
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from groundmesh.errors import InvalidArgument
 class Line:
     """One line."""
 
-    path: Path
+    path: Path | str
+    """Of its file; a text for what is no file."""
     number: int
     """From 1."""
     content: str
@@ -56,26 +57,34 @@ class JsonLine:
         return value
 
 
+def numbered_lines(file: Iterable[bytes], path: Path | str) -> Iterator[Line]:
+    """Every line of an open file. Only a line feed ends one: texts hold the others."""
+    for number, raw in enumerate(file, start=1):
+        data = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+        try:
+            content = data.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise Line(path, number, "").wrong("is not UTF-8") from None
+        yield Line(path, number, content)
+
+
 def lines(path: Path) -> Iterator[Line]:
-    """The lines of a file that are not blank. Only a line feed ends one: texts hold the others."""
+    """The lines of a file that are not blank."""
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            data = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-            try:
-                content = data.decode().rstrip("\r\n")
-            except UnicodeDecodeError:
-                raise Line(path, number, "").wrong("is not UTF-8") from None
-            if content.strip():
-                yield Line(path, number, content)
+        yield from (line for line in numbered_lines(file, path) if line.content.strip())
+
+
+def json_line(line: Line) -> JsonLine:
+    """The object that a line holds."""
+    try:
+        value = json.loads(line.content)
+    except (ValueError, RecursionError) as error:
+        raise line.wrong(f"is not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise line.wrong("must be a JSON object, {...}")
+    return JsonLine(line, value)
 
 
 def json_lines(path: Path) -> Iterator[JsonLine]:
     """The objects of a file in JSON Lines."""
-    for line in lines(path):
-        try:
-            value = json.loads(line.content)
-        except (ValueError, RecursionError) as error:
-            raise line.wrong(f"is not JSON ({error})") from None
-        if not isinstance(value, dict):
-            raise line.wrong("must be a JSON object, {...}")
-        yield JsonLine(line, value)
+    yield from map(json_line, lines(path))
