@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from google.protobuf.message import Message
+
 from benchmarks.corpus import passages
 from groundmesh.models import resolve_model
 from groundmesh.server.app import Service, run
 from groundmesh.server.settings import ServerSettings, load_settings
-from groundmesh.v1 import retriever_pb2
 from groundmesh_generator.backends.base import TokenizerFile
-from tests.fakes.leaves import FakeEmbedder, FakeRetriever, chunk
+from tests.fakes.leaves import Context, FakeEmbedder, FakeRetriever, chunk
 from tests.fakes.paced_generator import CHAT_TEMPLATE, PacedBackend, paced_generator
 
 FIRST_TOKEN_S = 0.05
@@ -24,6 +25,9 @@ TOKEN_S = 0.02
 """Fifty tokens a second for each of all callers, however many there are."""
 _CONTEXT_TOKENS = 8_192
 _PASSAGES = 5
+_TEXTS = 20_000
+"""More than are remembered anywhere."""
+_LEAST_WORDS = 100
 _MODEL = "SmolLM2-135M-Instruct"
 
 
@@ -42,9 +46,9 @@ def main() -> int:
         case "generator":
             return run(_generator(), settings)
         case "embedder":
-            return run(FakeEmbedder().service(), settings)
+            return run(_Embedder().service(), settings)
         case "retriever":
-            return run(FakeRetriever(chunks=_chunks()).service(), settings)
+            return run(_retriever().service(), settings)
 
 
 def _generator() -> Service:
@@ -57,9 +61,25 @@ def _generator() -> Service:
     return paced_generator(backend)
 
 
-def _chunks() -> list[retriever_pb2.ScoredChunk]:
-    texts = [text for text in passages(100) if len(text.split()) > 100][:_PASSAGES]  # noqa: PLR2004
-    return [chunk(text, uri=f"file:///{number}.md") for number, text in enumerate(texts)]
+class _OtherChunks(FakeRetriever):
+    """Finds other chunks for every question, as if each were about something else."""
+
+    async def seen(self, request: Message, context: Context) -> None:
+        """One call."""
+        self.chunks = [*self.chunks[_PASSAGES:], *self.chunks[:_PASSAGES]]
+
+
+class _Embedder(FakeEmbedder):
+    """Remembers nothing."""
+
+    async def seen(self, request: Message, context: Context) -> None:
+        """One call."""
+
+
+def _retriever() -> FakeRetriever:
+    texts = [text for text in passages(_TEXTS) if len(text.split()) > _LEAST_WORDS]
+    chunks = [chunk(text, uri=f"file:///{number}.md") for number, text in enumerate(texts)]
+    return _OtherChunks(chunks=chunks)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,21 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from groundmesh.prompting import ChatTokens, Message, Reserved, Role
+from groundmesh.prompting import ChatTokens, Message, Reserved, Role, TokenCounter
 from groundmesh.shared_fetch import SharedFetch
 from groundmesh_gateway.ask_ports import ModelTokens
 
 _ANYTHING = "?"
 _SHORT = [Message(role, _ANYTHING) for role in (Role.SYSTEM, Role.USER)]
 _LONG = [*_SHORT, *(Message(role, _ANYTHING) for role in (Role.ASSISTANT, Role.USER))]
+_REMEMBERED_TEXTS = 2_048
+_REMEMBERED_LENGTH = 4_096
+"""Characters; in all 8 MB or, in the widest scripts, 32 MB a model at most."""
 _FETCH_LIMIT_S = 30.0
 """For three short calls and a file of up to 30 MB."""
 
@@ -96,9 +100,7 @@ class ModelTokensCache:
         # 3.4 MB, once a model.
         tokenizer = await asyncio.to_thread(_load, content)
 
-        def count(text: str) -> int:
-            return len(tokenizer.encode(text, add_special_tokens=False))
-
+        count = _counter(tokenizer)
         return ModelTokens(
             model=facts.model,
             window=facts.window,
@@ -121,6 +123,16 @@ def _load(content: bytes) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _counter(tokenizer: Tokenizer) -> TokenCounter:
+    """Counts tokens, and remembers what comes again: constant messages, passages often found."""
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False))
+
+    remembered = lru_cache(_REMEMBERED_TEXTS)(count)
+    return lambda text: (remembered if len(text) <= _REMEMBERED_LENGTH else count)(text)
 
 
 def _special_tokens(tokenizer: Tokenizer) -> list[str]:
