@@ -21,8 +21,6 @@ from tests.fakes.leaves import Context, FakeEmbedder, FakeRetriever, chunk
 from tests.fakes.paced_generator import CHAT_TEMPLATE, PacedBackend, paced_generator
 
 FIRST_TOKEN_S = 0.05
-TOKEN_S = 0.02
-"""Fifty tokens a second for each of all callers, however many there are."""
 _CONTEXT_TOKENS = 8_192
 _PASSAGES = 5
 _TEXTS = 20_000
@@ -37,6 +35,8 @@ class LeafSettings(ServerSettings):
 
     leaf: Literal["generator", "embedder", "retriever"] = "generator"
     """What it serves."""
+    token_s: float = 0.05
+    """The generator's pace: a token in so many seconds for each caller, however many there are."""
 
 
 def main() -> int:
@@ -44,16 +44,16 @@ def main() -> int:
     settings = load_settings(LeafSettings, service="leaf")
     match settings.leaf:
         case "generator":
-            return run(_generator(), settings)
+            return run(_generator(settings.token_s), settings)
         case "embedder":
             return run(_Embedder().service(), settings)
         case "retriever":
             return run(_retriever().service(), settings)
 
 
-def _generator() -> Service:
+def _generator(token_s: float) -> Service:
     backend = PacedBackend(
-        first_token_s=FIRST_TOKEN_S, token_s=TOKEN_S, context_tokens=_CONTEXT_TOKENS
+        first_token_s=FIRST_TOKEN_S, token_s=token_s, context_tokens=_CONTEXT_TOKENS
     )
     content = (Path(resolve_model(_MODEL).path) / "tokenizer.json").read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
