@@ -137,6 +137,7 @@ class Ask(Generic[V, F]):
                 passages,
                 budget=budget,
                 count=tokens.count,
+                at_most=tokens.at_most,
                 template=self.template,
                 history=self.history,
                 reserved=tokens.reserved,

@@ -22,6 +22,8 @@ class ModelTokens:
     """What its chat template adds to the messages of a prompt."""
     count: TokenCounter
     reserved: Reserved
+    at_most: TokenCounter | None = None
+    """A bound of what ``count`` gives that costs nothing, where there is one."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the gateway knows of the models that answer: fetched once, kept while they stay the same."""
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -107,6 +108,7 @@ class ModelTokensCache:
             max_answer=facts.max_answer,
             chat=await self._chat_tokens(facts.model, said=count(_ANYTHING)),
             count=count,
+            at_most=token_bound(tokenizer),
             reserved=Reserved(_special_tokens(tokenizer)),
         )
 
@@ -133,6 +135,21 @@ def _counter(tokenizer: Tokenizer) -> TokenCounter:
 
     remembered = lru_cache(_REMEMBERED_TEXTS)(count)
     return lambda text: (remembered if len(text) <= _REMEMBERED_LENGTH else count)(text)
+
+
+def token_bound(tokenizer: Tokenizer) -> TokenCounter | None:
+    """A bound of the tokens of a text that costs nothing; None where there is none.
+
+    A byte-level tokenizer reads the text as it is, and each of its tokens holds a byte at least.
+    """
+    if tokenizer.normalizer is not None or tokenizer.pre_tokenizer is None:
+        return None
+    split = json.loads(tokenizer.pre_tokenizer.__getstate__())
+    parts = split["pretokenizers"] if split["type"] == "Sequence" else [split]
+    if "ByteLevel" not in (part["type"] for part in parts):
+        return None
+    spaces = sum(bool(part.get("add_prefix_space")) for part in parts)
+    return lambda text: len(text.encode()) + spaces
 
 
 def _special_tokens(tokenizer: Tokenizer) -> list[str]:

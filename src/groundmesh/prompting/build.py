@@ -71,6 +71,7 @@ def build_prompt(
     *,
     budget: TokenBudget,
     count: TokenCounter,
+    at_most: TokenCounter | None = None,
     template: Template = DEFAULT_TEMPLATE,
     history: Sequence[Message] = (),
     reserved: Reserved | None = None,
@@ -79,7 +80,8 @@ def build_prompt(
 
     Each goes in whole, or cut at the end of a sentence, after which no more goes in. The newest
     turns of the history come first, which get a share. Raises QuestionTooLong when no passage
-    fits.
+    fits. ``at_most`` is a bound of ``count`` that costs nothing: passages that fit by it are not
+    counted.
     """
     neutral = Neutral(template.frame, reserved or Reserved())
     constant = template.constant_messages
@@ -89,7 +91,7 @@ def build_prompt(
     asked_tokens = count(SEPARATOR + template.question_block(asked))
     said = _Remembered(count, neutral, per_message=budget.chat.per_message)
     said.fill(history, room=int(_HISTORY_SHARE * (room - asked_tokens)))
-    packing = Packing(count, neutral, template, most=len(passages))
+    packing = Packing(count, neutral, template, most=len(passages), at_most=at_most)
     packing.fill(passages, room=room - asked_tokens - said.tokens)
     if passages and not packing.packed:
         raise QuestionTooLong(tokens=asked_tokens, room=max(0, room))

@@ -43,9 +43,19 @@ class Packing:
     """The passages of a prompt, as they are put in."""
 
     def __init__(
-        self, count: Callable[[str], int], neutral: Neutral, template: Template, *, most: int
+        self,
+        count: Callable[[str], int],
+        neutral: Neutral,
+        template: Template,
+        *,
+        most: int,
+        at_most: Callable[[str], int] | None = None,
     ) -> None:
-        """``most`` passages may be put in; numbers take as many tokens as that one."""
+        """``most`` passages may be put in; numbers take as many tokens as that one.
+
+        ``at_most`` is a bound of ``count``.
+        """
+        self._at_most = at_most
         self._count = count
         self._neutral = neutral
         self._template = template
@@ -56,6 +66,8 @@ class Packing:
     def fill(self, passages: Sequence[Passage], *, room: int) -> None:
         """Put in what fits, best first."""
         self._room = room
+        if self._at_most is not None and self._all_fit(passages, self._at_most):
+            return
         for index, passage in enumerate(passages):
             if self._room < _LEAST_PIECE:
                 break
@@ -113,6 +125,17 @@ class Packing:
     def _cut(self, whole: _Piece, end: int) -> _Piece:
         text = whole.text[:end]
         return replace(whole, text=text, shown=self._neutral.text(text), truncated=True)
+
+    def _all_fit(self, passages: Sequence[Passage], at_most: Callable[[str], int]) -> bool:
+        """Put all in uncounted, if by the bound none would be cut or left out."""
+        room = self._room - _LEAST_PIECE
+        if sum(len(each.text) for each in passages) > room:
+            return False
+        wholes = [self._whole(index, passage) for index, passage in enumerate(passages)]
+        if sum(at_most(self._block(self._most, each) + SEPARATOR) for each in wholes) > room:
+            return False
+        self._taken = wholes
+        return True
 
     def _tokens(self, piece: _Piece) -> int:
         return self._count(self._block(self._most, piece) + SEPARATOR)

@@ -16,6 +16,7 @@ from groundmesh.prompting import (
     Reserved,
     Role,
     TokenBudget,
+    TokenCounter,
     build_prompt,
 )
 from groundmesh.prompting.looks import Look
@@ -203,3 +204,40 @@ def test_sentence_ends(text: str, ends: list[str]) -> None:
 def test_sentences_are_found_in_linear_time() -> None:
     for hard in ("." * 200_000, "\n" * 200_000, ". " * 100_000, "a.)" * 70_000, "x\n \t" * 50_000):
         assert len(list(sentence_ends(hard))) <= len(hard)
+
+
+PASSAGES = st.lists(
+    st.builds(Passage, st.just("Guide"), st.just(""), st.text("a b. c!\n", max_size=120)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(PASSAGES, st.integers(200, 700))
+def test_what_fits_by_a_bound_is_packed_as_if_it_was_counted(
+    passages: list[Passage], window: int
+) -> None:
+    budget = TokenBudget(window=window, answer=10)
+    by_bound, counted = (_built_or_refused(passages, budget, at_most) for at_most in (len, None))
+    assert by_bound == counted
+
+
+def test_what_fits_by_a_bound_is_not_counted() -> None:
+    seen: list[str] = []
+
+    def count(text: str) -> int:
+        seen.append(text)
+        return words(text)
+
+    budget = TokenBudget(window=4000, answer=100)
+    build_prompt("Why?", [PASSAGE], budget=budget, count=count, at_most=len)
+    assert not any(PASSAGE.text in text for text in seen)
+
+
+def _built_or_refused(
+    passages: list[Passage], budget: TokenBudget, at_most: TokenCounter | None
+) -> GroundedPrompt | None:
+    try:
+        return build_prompt("Why?", passages, budget=budget, count=words, at_most=at_most)
+    except QuestionTooLong:
+        return None
