@@ -79,7 +79,7 @@ def rows(clients: int, direct: Samples, gateway: Samples) -> Iterator[Row]:
             f"{who}: first token p{share}",
             theirs,
             ours,
-            f"+{added * 1000:.2f} ms",
+            f"{added * 1000:+.2f} ms",
             f"<= +{goal_s * 1000:.0f} ms",
             added <= goal_s,
         )
