@@ -9,6 +9,7 @@ from groundmesh.addresses import default_address, default_port
 from groundmesh.server.settings import ServerSettings
 from groundmesh_gateway.ask import AskOptions
 from groundmesh_gateway.finding import FindOptions
+from groundmesh_gateway.grounding import InferOptions
 from groundmesh_gateway.ingestion.options import IngestOptions
 from groundmesh_gateway.workers import WorkerLimits
 
@@ -17,6 +18,7 @@ _MIB = 1024 * 1024
 LEAST = {
     "answer_tokens": 1,
     "min_score": -1.0,
+    "min_inferred_score": 0.0,
     "temperature": 0.0,
     "candidates_per_result": 1,
     "least_candidates": 1,
@@ -65,6 +67,9 @@ class GatewaySettings(ServerSettings):
     min_score: float = AskOptions.min_score
     """Cosine that the best passage must have, else the question is not put to the model; 0: no
     bound."""
+    min_inferred_score: float = InferOptions.min_score
+    """How well a sentence of an answer that cites nothing must agree with one of a passage to be
+    given that as its citation, 0 to 1; over 1: no citation is inferred."""
     temperature: float = 0.0
     """Of answers to questions that set none."""
     candidates_per_result: int = FindOptions.candidates_per_result
@@ -120,7 +125,12 @@ class GatewaySettings(ServerSettings):
             least_candidates=self.least_candidates,
             most_candidates=self.most_candidates,
         )
-        return AskOptions(self.answer_tokens, self.min_score, finding)
+        return AskOptions(
+            answer_tokens=self.answer_tokens,
+            min_score=self.min_score,
+            finding=finding,
+            inferring=InferOptions(min_score=self.min_inferred_score),
+        )
 
     def ingest_options(self) -> IngestOptions:
         """What taking documents in needs of them."""

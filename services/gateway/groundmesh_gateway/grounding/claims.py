@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 
 from groundmesh.sentences import sentence_ends
-
-Span = tuple[int, int]
-"""UTF-8 bytes into the answer: where it begins, and where it ends, exclusive."""
+from groundmesh_gateway.grounding.model import Span
 
 _MARKERS = r"(?: ?\[[0-9, ]+\])*+"
 _BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]+|\Z))?"
@@ -93,19 +91,26 @@ class Claims:
         self._forget(start)
 
     def _settle(self, start: int, end: int, numbers: Sequence[int]) -> None:
-        claim = _without_ending(self._tail[start:end])
-        opening = _OPENING.match(claim)
-        skipped = opening.end() if opening else 0
-        if _WORD.search(claim, skipped) is None:
+        stated = what_is_stated(self._tail[start:end])
+        if not stated:
             return
-        start_byte = self._tail_byte + _size(self._tail[: start + skipped])
-        span = (start_byte, start_byte + _size(claim[skipped:]))
+        at = start + stated[0]
+        start_byte = self._tail_byte + _size(self._tail[:at])
+        span = (start_byte, start_byte + _size(self._tail[at : start + stated[1]]))
         self._settled += [(number, span) for number in numbers]
 
     def _forget(self, count: int) -> None:
         self._tail_byte += _size(self._tail[:count])
         self._tail = self._tail[count:]
         self._waiting_at -= count
+
+
+def what_is_stated(text: str) -> tuple[int, int] | None:
+    """The characters of a sentence without its bullet and its markers; None if it says nothing."""
+    end = len(_without_ending(text))
+    opening = _OPENING.match(text, 0, end)
+    start = opening.end() if opening else 0
+    return (start, end) if _WORD.search(text, start, end) else None
 
 
 def _first_sentence_end(text: str) -> int | None:
