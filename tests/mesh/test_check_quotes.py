@@ -36,7 +36,7 @@ async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
             answer = answer_json(await client.answer("Where?", collection="docs"))
         right = json.dumps(answer, indent=1)
         wrong = [json.dumps(tampered(json.loads(right), changes)) for changes, _ in TAMPERED]
-        clean = await checked("\n".join([right, right]), tmp_path / "clean", server=server)
+        clean = await checked(f"{right}\n{right}", tmp_path / "clean", server=server)
         found = await checked("".join([right, *wrong]), tmp_path / "wrong", server=server)
     assert clean == (0, [], {"answers": 2, "VERBATIM": 2, "wrong": 0})
     code, problems, counted = found

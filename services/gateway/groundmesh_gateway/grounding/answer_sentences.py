@@ -10,6 +10,8 @@ from groundmesh_gateway.grounding.claims import what_is_stated
 # What may not follow an end that is sure: it may still belong to the sentence before.
 _FOLLOWED = re.compile(r"\s*[^\s.!?…。！？\"'”’»)\]*_\[]")
 
+_GROWTH = 16
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -27,6 +29,7 @@ class AnswerSentences:
         """Nothing was said yet."""
         self._tail = ""
         self._tail_byte = 0
+        self._scan_at = 0
 
     @property
     def unfinished(self) -> tuple[str, int]:
@@ -36,6 +39,8 @@ class AnswerSentences:
     def add_text(self, text: str) -> list[Sentence]:
         """More of the answer; the sentences that are over now."""
         self._tail += text
+        if len(self._tail) < self._scan_at:
+            return []
         ends = list(sentence_ends(self._tail))
         while ends and _FOLLOWED.match(self._tail, ends[-1]) is None:
             ends.pop()
@@ -56,4 +61,6 @@ class AnswerSentences:
                 sentences.append(Sentence(text, first, first + len(text.encode())))
             start, at = end, at + len(part.encode())
         self._tail, self._tail_byte = self._tail[start:], at
+        # A long tail is read again when it has grown by a share, so that all takes a linear time.
+        self._scan_at = len(self._tail) + len(self._tail) // _GROWTH
         return sentences

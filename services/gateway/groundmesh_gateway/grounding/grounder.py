@@ -62,8 +62,10 @@ class Grounder:
     def feed(self, piece: str) -> list[Checked]:
         """More of the answer from the model."""
         checked = self._checker.feed(piece)
-        self._follow(checked)
+        text = self._follow(checked)
         self._decide()
+        if _STATES.search(text) and self._goes_on_uncited():
+            self._inferrer.prepare()
         return [*checked, *self._inferred()]
 
     def end(self) -> list[Checked]:
@@ -81,14 +83,14 @@ class Grounder:
         await self._inferrer.finish()
         return self._inferred()
 
-    def _follow(self, checked: Sequence[Checked]) -> None:
-        for event in checked:
-            if isinstance(event, TextDelta):
-                over = self._unfinished.add_text(event.text)
-                self._sentences += over
-                self._undecided += over
-            else:
-                self._citations.append(event)
+    def _follow(self, checked: Sequence[Checked]) -> str:
+        """Note what was checked; the text of it."""
+        text = "".join(event.text for event in checked if isinstance(event, TextDelta))
+        over = self._unfinished.add_text(text)
+        self._sentences += over
+        self._undecided += over
+        self._citations += [event for event in checked if isinstance(event, Citation)]
+        return text
 
     def _decide(self) -> None:
         """Look for sources of the sentences of which it is sure that nothing cites them."""
@@ -97,13 +99,13 @@ class Grounder:
             sentence = self._undecided.pop(0)
             if not self._is_cited(sentence):
                 self._inferrer.ask(sentence)
-        if quote is None and self._goes_on_uncited():
-            self._inferrer.prepare()
 
     def _goes_on_uncited(self) -> bool:
-        """Whether the sentence that is being made cites nothing so far."""
+        """Whether the sentence that is being made cites nothing so far, and may need a source."""
+        if self._inferrer.is_prepared or self._checker.open_quote_at is not None:
+            return False
         said, start = self._unfinished.unfinished
-        if not _STATES.search(said) or _MARKER.search(said):
+        if _MARKER.search(said):
             return False
         return not any(each.answer_end_byte > start for each in self._citations)
 

@@ -75,9 +75,14 @@ class Inferrer:
             if not self._task.cancelled():
                 self._task.exception()  # seen: it was said, or something else has failed
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the passages are being read, or nothing is to be inferred at all."""
+        return self._task is not None or self._options.min_score > 1
+
     def prepare(self) -> None:
         """A sentence is coming that may need a citation: begin with the passages."""
-        if self._task is None and self._options.min_score <= 1:
+        if not self.is_prepared:
             self._task = asyncio.create_task(self._align_all())
 
     def ask(self, sentence: Sentence) -> None:
@@ -105,7 +110,7 @@ class Inferrer:
         self.degraded = tuple(self._missing())
 
     def _missing(self) -> list[str]:
-        if self._task is None or self._options.min_score > 1:
+        if self._task is None:
             return []
         if not self._task.done():
             return ["not all citations were inferred: the embedder took too long"]
