@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from groundmesh import deadline
 from groundmesh.errors import Unavailable
@@ -174,6 +176,20 @@ async def test_it_can_be_turned_off() -> None:
     result = await grounded(LEAVES, embedder=embedder, options=InferOptions(min_score=1.1))
     assert not embedder.calls
     assert not result.degraded
+
+
+FRAGMENTS = [B, E, "[1] ", " [9]", "It costs 12 crowns", "The ferry", ". ", "\n\n", "Ü", " "]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join), st.integers(1, 7))
+def test_pieces_make_no_difference(answer: str, size: int) -> None:
+    pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
+    options = InferOptions(min_score=0.0)
+    whole, cut = (asyncio.run(grounded(*each, options=options)) for each in ([answer], pieces))
+    assert (cut.text, cut.removed, cut.coverage) == (whole.text, whole.removed, whole.coverage)
+    assert sorted(map(repr, cut.citations)) == sorted(map(repr, whole.citations))
+    assert cut.coverage.cited == cut.coverage.sentences
 
 
 async def test_who_leaves_takes_the_task_along() -> None:
