@@ -26,7 +26,7 @@ def citations(events: list[gateway_pb2.AskResponse]) -> list[gateway_pb2.Citatio
 
 async def asked(mesh: GatewayMesh) -> list[gateway_pb2.AskResponse]:
     mesh.retriever.chunks = [chunk(SOURCE, start_byte=50)]
-    mesh.embedder.vector_of = lambda text: [1.0, float(text.startswith("It")), 0.0, 0.0]
+    mesh.embedder.vector_of = lambda text: [float(text[0] == first) for first in "TIGL"]
     return await mesh.ask(priority=common_pb2.PRIORITY_BULK)
 
 

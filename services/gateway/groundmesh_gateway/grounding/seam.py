@@ -51,6 +51,6 @@ class Seam:
         if not before or before.isspace() or following.isspace():
             return ""
         if self._had_space:
-            return "" if following in _CLOSING else " "
+            return "" if following in _CLOSING and not self._joins else " "
         are_letters = before.isalnum() and following.isalnum()
         return " " if are_letters and before.isascii() and following.isascii() else ""
