@@ -108,9 +108,7 @@ def _holds(at: int) -> Callable[[Aligned], bool]:
 
 def _vectors(cases: Sequence[Case]) -> Mapping[str, Vector]:
     texts = {case.statement for case in cases}
-    texts.update(
-        source.text for case in cases for source in source_sentences(case.passages, most=1000)
-    )
+    texts.update(source.text for case in cases for source in source_sentences(case.passages))
     ordered = sorted(texts)
     model = SentenceTransformer(
         resolve_model(DEFAULT_EMBEDDING_MODEL).path, model_kwargs={"dtype": "bfloat16"}
@@ -120,7 +118,7 @@ def _vectors(cases: Sequence[Case]) -> Mapping[str, Vector]:
 
 
 def _aligned(case: Case, vectors: Mapping[str, Vector], weight: float) -> Aligned | None:
-    sources = source_sentences(case.passages, most=1000)
+    sources = list(source_sentences(case.passages))
     aligner = Aligner(sources, [vectors[each.text] for each in sources], cosine_weight=weight)
     return aligner.best(case.statement, vectors[case.statement])
 

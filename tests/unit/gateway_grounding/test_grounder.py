@@ -171,6 +171,14 @@ async def test_there_is_a_bound_of_sentences() -> None:
     assert "after the first 2 sentences" in result.degraded[0]
 
 
+async def test_what_the_embedder_is_given_is_bounded() -> None:
+    few, short = FakeEmbedder(), FakeEmbedder()
+    await grounded(LEAVES, embedder=few, options=InferOptions(most_sources=1))
+    await grounded(LEAVES, embedder=short, options=InferOptions(most_characters=45))
+    assert few.calls[0] == ["Über Ormsay."]
+    assert short.calls[0] == ["Über Ormsay.", LEAVES]
+
+
 async def test_it_can_be_turned_off() -> None:
     embedder = FakeEmbedder()
     result = await grounded(LEAVES, embedder=embedder, options=InferOptions(min_score=1.1))

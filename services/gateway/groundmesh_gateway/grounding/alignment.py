@@ -8,7 +8,7 @@ first knows what is meant, the second sees a name or a number that is nowhere.
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import mul
 
@@ -39,20 +39,16 @@ class SourceSentence:
         return self.passage.text[self.start : self.end]
 
 
-def source_sentences(passages: Sequence[SentPassage], *, most: int) -> list[SourceSentence]:
-    """The sentences of the passages, best passage first, so many at most."""
-    found: list[SourceSentence] = []
+def source_sentences(passages: Sequence[SentPassage]) -> Iterator[SourceSentence]:
+    """The sentences of the passages, best passage first."""
     for passage in passages:
         start = 0
         for end in [*sentence_ends(passage.text), len(passage.text)]:
             part = passage.text[start:end]
             if _LETTER.search(part):
                 begin = start + len(part) - len(part.lstrip())
-                found.append(SourceSentence(passage, begin, begin + len(part.strip())))
+                yield SourceSentence(passage, begin, begin + len(part.strip()))
             start = end
-            if len(found) == most:
-                return found
-    return found
 
 
 @dataclass(frozen=True)

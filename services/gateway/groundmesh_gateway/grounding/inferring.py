@@ -9,7 +9,7 @@ from typing import Self
 from groundmesh import deadline
 from groundmesh.errors import Internal, MeshError, Reason
 from groundmesh_gateway.finding.model import Vector
-from groundmesh_gateway.grounding.alignment import Aligner, source_sentences
+from groundmesh_gateway.grounding.alignment import Aligner, SourceSentence, source_sentences
 from groundmesh_gateway.grounding.answer_sentences import Sentence
 from groundmesh_gateway.grounding.model import Citation, CitationKind, SentPassage, of_part
 
@@ -30,6 +30,8 @@ class InferOptions:
     """Of sentence and source, 0 to 1; over 1 none is inferred."""
     most_sources: int = 256
     """Sentences of the passages, those of the best first, that are looked at,"""
+    most_characters: int = 50_000
+    """with so many characters in all,"""
     most_sentences: int = 64
     """and sentences of the answer."""
     wait_s: float = 2.0
@@ -125,7 +127,7 @@ class Inferrer:
         return []
 
     async def _align_all(self) -> None:
-        sources = source_sentences(self._passages, most=self._options.most_sources)
+        sources = self._sources()
         aligner = Aligner(sources, await self._vectors([source.text for source in sources]))
         while (sentence := await self._sentences.get()) is not None:
             (vector,) = await self._vectors([sentence.text])
@@ -140,6 +142,18 @@ class Inferrer:
                     score=aligned.score,
                 )
                 self._known.append(citation)
+
+    def _sources(self) -> list[SourceSentence]:
+        """The sentences to look at, within what the embedder is to be given for one answer."""
+        sources, characters = list[SourceSentence](), 0
+        for source in source_sentences(self._passages):
+            characters += source.end - source.start
+            if characters > self._options.most_characters:
+                break
+            sources.append(source)
+            if len(sources) == self._options.most_sources:
+                break
+        return sources
 
     async def _vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
         vectors = await self._embed(texts) if texts else ()
