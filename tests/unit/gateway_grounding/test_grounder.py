@@ -179,6 +179,13 @@ async def test_what_the_embedder_is_given_is_bounded() -> None:
     assert short.calls[0] == ["Über Ormsay.", LEAVES]
 
 
+async def test_that_it_is_not_known_has_no_source() -> None:
+    options = InferOptions(min_score=0.0)
+    result = await grounded("The passages do not say what the ferry costs.", options=options)
+    assert result.coverage == Coverage(sentences=1)
+    assert not result.citations
+
+
 async def test_it_can_be_turned_off() -> None:
     embedder = FakeEmbedder()
     result = await grounded(LEAVES, embedder=embedder, options=InferOptions(min_score=1.1))

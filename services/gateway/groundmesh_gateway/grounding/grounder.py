@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from groundmesh.prompting.declining import declines
 from groundmesh_gateway.grounding.answer_sentences import AnswerSentences, Sentence
 from groundmesh_gateway.grounding.checker import CitationChecker
 from groundmesh_gateway.grounding.coverage import Coverage, coverage_of
@@ -97,7 +98,8 @@ class Grounder:
         quote = self._checker.open_quote_at
         while self._undecided and (quote is None or self._undecided[0].end_byte <= quote):
             sentence = self._undecided.pop(0)
-            if not self._is_cited(sentence):
+            # That the passages don't say it stands in none of them, however near it comes.
+            if not self._is_cited(sentence) and not declines(sentence.text):
                 self._inferrer.ask(sentence)
 
     def _goes_on_uncited(self) -> bool:
