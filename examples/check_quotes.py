@@ -1,9 +1,9 @@
 """Check every VERBATIM citation of answers again, from the outside.
 
-    groundmesh ask "..." --collection docs --json > answers.jsonl
-    python examples/check_quotes.py answers.jsonl
+    groundmesh ask "..." --collection docs --json > answers.json
+    python examples/check_quotes.py answers.json --collection docs
 
-The input has the objects of ``groundmesh ask --json``, one a line or each over several lines. For
+The input has the objects of ``groundmesh ask --json``, any number of them, on lines or not. For
 each VERBATIM citation the text of its source is read back from the mesh, at the citation's own
 offsets, and must say word for word what the answer says at its offsets, what the citation gives as
 its quote, and lie in the passage that the model was sent. Nothing of the gateway is imported: only
@@ -32,7 +32,7 @@ async def check(answers: Iterator[Answer], *, server: str, collection: str) -> C
     async with Client(server) as client:
         for answer in answers:
             counted["answers"] += 1
-            for citation in answer["citations"]:
+            for citation in answer.get("citations", ()):  # a question may have failed
                 counted[citation["kind"]] += 1
                 if citation["kind"] != "VERBATIM":
                     continue

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from groundmesh.cli.ask import answer_json
-from groundmesh.client import Client
+import pytest
+
 from groundmesh.names import document_id
 from groundmesh.quotes import BEGIN_QUOTE, END_QUOTE
 from tests.fakes.leaves import chunk
 from tests.fakes.paced_generator import PacedBackend
+from tests.mesh.cli import Cli
 from tests.mesh.gateway_mesh import COLLECTION, gateway_mesh
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "check_quotes.py"
@@ -27,14 +28,15 @@ TAMPERED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+async def test_what_is_wrong_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with gateway_mesh(generator=PacedBackend(answer=ANSWER, repeat=False)) as mesh:
         mesh.retriever.chunks = [chunk(TEXT, uri=URI)]
         mesh.retriever.texts = {f"{COLLECTION}/documents/{document_id(URI)}": TEXT.encode()}
         server = mesh.servers["gateway"].address
-        async with Client(server) as client:
-            answer = answer_json(await client.answer("Where?", collection="docs"))
-        right = json.dumps(answer, indent=1)
+        cli = Cli(server, tmp_path, monkeypatch, capsys)
+        right = (await cli("ask", "Where?", "--collection", "docs", "--json")).out
         wrong = [json.dumps(tampered(json.loads(right), changes)) for changes, _ in TAMPERED]
         clean = await checked(f"{right}\n{right}", tmp_path / "clean", server=server)
         found = await checked("".join([right, *wrong]), tmp_path / "wrong", server=server)
