@@ -50,6 +50,13 @@ def test_what_is_copied_scores_1_and_what_is_of_elsewhere_0() -> None:
     assert nothing.score == 0
 
 
+def test_a_common_word_alone_is_no_agreement() -> None:
+    common, rare = aligner().best("It", [0, 0]), aligner().best("Dogs", [0, 0])
+    assert common is not None
+    assert rare is not None
+    assert common.score < rare.score == pytest.approx(0.5)
+
+
 def test_a_number_that_is_nowhere_lowers_the_score() -> None:
     right, wrong = (aligner().best(f"It costs {n} crowns.", [0, 1]) for n in (12, 14))
     assert right is not None

@@ -74,14 +74,16 @@ class Aligner:
         self._sources = sources
         self._units = [_unit(vector) for vector in vectors]
         self._stems = [stems(source.text) for source in sources]
+        self._rare = math.log1p(len(self._sources) / 1.5)
         self._known_by = Counter(stem for known in self._stems for stem in known)
 
     def best(self, text: str, vector: Vector) -> Aligned | None:
         """The sentence that fits best; of equals the first."""
         said = {stem: self._weight(stem) for stem in stems(text)}
-        whole = sum(said.values())
-        if not whole or not self._sources:
+        if not said or not self._sources:
             return None
+        # At least what one rare word weighs: "The" alone is in many sources, and says nothing.
+        whole = max(sum(said.values()), self._rare)
         unit = _unit(vector)
         scores = [
             self._score(

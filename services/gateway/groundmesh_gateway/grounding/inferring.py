@@ -26,7 +26,7 @@ _WHY = {
 class InferOptions:
     """How citations are inferred."""
 
-    min_score: float = 0.5
+    min_score: float = 0.45
     """Of sentence and source, 0 to 1; over 1 none is inferred."""
     most_sources: int = 256
     """Sentences of the passages, those of the best first, that are looked at,"""
