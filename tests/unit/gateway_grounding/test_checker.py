@@ -139,7 +139,7 @@ answers = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(answers, st.data())
 def test_pieces_make_no_difference(answer: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(answer)), max_size=12)))
@@ -147,7 +147,7 @@ def test_pieces_make_no_difference(answer: str, data: st.DataObject) -> None:
     assert checked(*pieces) == checked(answer) == checked(*answer)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(answers)
 def test_little_is_held_back_and_nothing_but_a_possible_marker(answer: str) -> None:
     checker = CitationChecker(PASSAGES)
@@ -164,7 +164,7 @@ def test_little_is_held_back_and_nothing_but_a_possible_marker(answer: str) -> N
             assert sent + held == fed
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(answers)
 def test_offsets_are_right(answer: str) -> None:
     text, citations, _ = checked(*answer)
@@ -175,7 +175,7 @@ def test_offsets_are_right(answer: str) -> None:
         assert claim == claim.strip()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(answers)
 def test_what_was_sent_has_nothing_to_be_taken_out(answer: str) -> None:
     once = checked(answer)[0]

@@ -196,7 +196,7 @@ async def test_it_can_be_turned_off() -> None:
 FRAGMENTS = [B, E, "[1] ", " [9]", "It costs 12 crowns", "The ferry", ". ", "\n\n", "Ü", " "]
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join), st.integers(1, 7))
 def test_pieces_make_no_difference(answer: str, size: int) -> None:
     pieces = [answer[at : at + size] for at in range(0, len(answer), size)]

@@ -107,7 +107,7 @@ answers = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(answers, st.data())
 def test_every_citation_is_true_in_whatever_pieces_it_comes(
     answer: str, data: st.DataObject
@@ -119,7 +119,7 @@ def test_every_citation_is_true_in_whatever_pieces_it_comes(
     assert_true(said, citations)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(answers)
 def test_little_is_held_back(answer: str) -> None:
     checker = CitationChecker(PASSAGES)
