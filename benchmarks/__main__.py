@@ -1,7 +1,7 @@
 """``make bench``: run every benchmark that needs nothing, or those that are named.
 
-``gateway``, ``ingest`` and ``ingest-memory`` take long, have goals, or need data of the user's:
-each is named alone, with options of its own.
+``gateway``, ``inferred``, ``ingest`` and ``ingest-memory`` take long, have goals, or need data of
+the user's: each is named alone, with options of its own.
 """
 
 import asyncio
@@ -20,7 +20,12 @@ from benchmarks.comparison import Comparison
 BENCHMARKS = ("chassis", "batching", "embedder_bulk", "search")
 NAMED = ("adapters",)
 """Left out unless it is named: it loads the generator's model twice."""
-ALONE = {"gateway": "gateway", "ingest": "ingest", "ingest-memory": "ingest_memory"}
+ALONE = {
+    "gateway": "gateway",
+    "inferred": "inferred",
+    "ingest": "ingest",
+    "ingest-memory": "ingest_memory",
+}
 
 
 async def measure_all(names: Sequence[str]) -> list[Comparison]:

@@ -65,9 +65,12 @@ class FakeLeaf:
 
 @dataclass
 class FakeEmbedder(FakeLeaf):
-    """Embeds everything as the same vector; reranks where a test says how."""
+    """Embeds everything as the same vector, unless told how; reranks where a test says how."""
 
     truncated: bool = False
+    vector_of: Callable[[str], list[float]] = lambda _: [0.0] * MODEL.dimension
+    embeds_passages: asyncio.Event = field(default_factory=asyncio.Event)
+    """While cleared, Embed waits where it is not for a query."""
     score: Callable[[str], float] | None = None
     """The cross-encoder's score of a passage; None: there is no cross-encoder."""
     fails_to_rerank: MeshError | None = None
@@ -79,18 +82,20 @@ class FakeEmbedder(FakeLeaf):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.reranking.set()
+        self.embeds_passages.set()
 
     async def Embed(
         self, request: embedder_pb2.EmbedRequest, context: Context
     ) -> embedder_pb2.EmbedResponse:
         await self.seen(request, context)
+        if request.kind != embedder_pb2.INPUT_KIND_QUERY:
+            await self.embeds_passages.wait()
+        item = embedder_pb2.EmbeddedItem(tokens=5, truncated=self.truncated)
         return embedder_pb2.EmbedResponse(
             model=MODEL.model,
             revision=MODEL.revision,
-            vectors=common_pb2.Vectors(
-                data=bytes(16), rows=1, dimension=4, dtype=common_pb2.VECTOR_DTYPE_F32
-            ),
-            items=[embedder_pb2.EmbeddedItem(tokens=5, truncated=self.truncated)],
+            vectors=packed([self.vector_of(text) for text in request.texts]),
+            items=[item] * len(request.texts),
         )
 
     async def Rerank(

@@ -43,6 +43,7 @@ async def test_sources_come_first_and_final_last() -> None:
         gateway_pb2.STAGE_PROMPT,
         gateway_pb2.STAGE_FIRST_TOKEN,
         gateway_pb2.STAGE_GENERATE,
+        gateway_pb2.STAGE_CITE,
         gateway_pb2.STAGE_TOTAL,
     ]
     parts = [each.duration.ToNanoseconds() for each in final.timings]
@@ -80,7 +81,7 @@ async def test_what_is_asked_of_the_leaves() -> None:
             priority=common_pb2.PRIORITY_BULK,
             timeout=10,
         )
-        embed = mesh.embedder.last(embedder_pb2.EmbedRequest)
+        embed = mesh.embedder.requests[0]
         search = mesh.retriever.last(retriever_pb2.SearchRequest)
         job = mesh.generator.jobs[-1]
     assert (embed.texts, embed.kind) == (["How?"], embedder_pb2.INPUT_KIND_QUERY)

@@ -18,9 +18,16 @@ from groundmesh.prompting import (
     build_prompt,
 )
 from groundmesh_gateway.ask_ports import Asking, Done, Piece, Started
-from groundmesh_gateway.citations import Citation, CitationChecker, SentPassage, TextDelta
 from groundmesh_gateway.conversation import asked_question
 from groundmesh_gateway.finding import Finder, FindOptions, Found, FoundPassage
+from groundmesh_gateway.grounding import (
+    Citation,
+    Coverage,
+    Grounder,
+    InferOptions,
+    SentPassage,
+    TextDelta,
+)
 from groundmesh_gateway.stages import Stage, Stopwatch
 
 NO_ANSWER = "I found nothing in these documents that answers the question."
@@ -46,6 +53,8 @@ class AskOptions:
     """Nearness that the best passage must have, else the model is not asked; 0: no bound."""
     finding: FindOptions = field(default_factory=FindOptions)
     """How passages are found."""
+    inferring: InferOptions = field(default_factory=InferOptions)
+    """How sources are found for sentences that cite none."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Answered(Generic[F]):
     degraded: tuple[str, ...]
     template: str = ""
     """That of the prompt; empty when the model was not asked."""
+    coverage: Coverage | None = None
+    """None when the model was not asked."""
 
 
 AskEvent = SourcesChosen | TextDelta | Citation | Answered[F]
@@ -158,26 +169,32 @@ class Ask(Generic[V, F]):
     async def _generate(
         self, prompt: GroundedPrompt, max_tokens: int, found: Found
     ) -> AsyncGenerator[AskEvent[F], None]:
-        checker = CitationChecker([_sent(each, found) for each in prompt.passages])
+        sent = [_sent(each, found) for each in prompt.passages]
+        grounder = Grounder(sent, self.mesh.embed_texts, self.options.inferring)
         model, finish = "", None
         self.watch.enter(Stage.FIRST_TOKEN)
         pieces = self.mesh.generate(prompt.messages, max_tokens=max_tokens, stops=prompt.stops)
-        async with aclosing(pieces):
+        async with grounder, aclosing(pieces):
             async for event in pieces:
                 match event:
                     case Started():
                         model = event.model
                     case Piece():
                         self.watch.enter_once(Stage.GENERATE)
-                        for checked in checker.feed(event.text):
+                        for checked in grounder.feed(event.text):
                             yield checked
                     case Done():
                         finish = event.finish
-        for checked in checker.finish():
-            yield checked
-        yield self._answered(model, finish, checker.removed, found)
+            self.watch.enter(Stage.CITE)
+            for checked in grounder.end():
+                yield checked
+            for citation in await grounder.last_citations():
+                yield citation
+        yield self._answered(model, finish, grounder, found)
 
-    def _answered(self, model: str, finish: F | None, removed: int, found: Found) -> Answered[F]:
+    def _answered(
+        self, model: str, finish: F | None, grounder: Grounder, found: Found
+    ) -> Answered[F]:
         if finish is None:
             raise Unavailable("the generator ended the answer without saying why")
         return Answered(
@@ -185,9 +202,10 @@ class Ask(Generic[V, F]):
             model=model,
             finish=finish,
             seconds=self.watch.finish(),
-            removed_citations=removed,
-            degraded=found.degraded,
+            removed_citations=grounder.removed,
+            degraded=(*found.degraded, *grounder.degraded),
             template=self.template.reference,
+            coverage=grounder.coverage,
         )
 
 
@@ -197,5 +215,7 @@ def _left_out(prompt: GroundedPrompt) -> tuple[str, ...]:
 
 
 def _sent(packed: PackedPassage, found: Found) -> SentPassage:
-    start = found.passages[packed.index].start_byte
-    return SentPassage(packed.number, packed.text, start, start + len(packed.text.encode()))
+    passage = found.passages[packed.index]
+    start = passage.start_byte
+    end = start + len(packed.text.encode())
+    return SentPassage(packed.number, packed.text, start, end, passage.document)

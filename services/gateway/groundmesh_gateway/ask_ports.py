@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from groundmesh.prompting import ChatTokens, Message, Reserved, TokenCounter
-from groundmesh_gateway.finding import Finding
+from groundmesh_gateway.finding import Finding, Vector
 
 V = TypeVar("V")
 F = TypeVar("F")
@@ -49,6 +49,10 @@ class Done(Generic[F]):
 
 class Asking(Finding[V], Protocol[V, F]):
     """What answering one question needs of the mesh."""
+
+    async def embed_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """A vector for each piece of a text, by the model that the passages have theirs of."""
+        ...
 
     async def model_tokens(self) -> ModelTokens:
         """The model that is to answer."""

@@ -6,8 +6,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from groundmesh.v1 import gateway_pb2, generator_pb2, retriever_pb2
 from groundmesh_gateway.ask import Answered, AskEvent, SourcesChosen
-from groundmesh_gateway.citations import Citation, TextDelta
 from groundmesh_gateway.find_wire import scored_chunk
+from groundmesh_gateway.grounding import Citation, CitationKind, Coverage, TextDelta
 from groundmesh_gateway.stages import Stage
 
 _STAGES = {
@@ -18,7 +18,14 @@ _STAGES = {
     Stage.PROMPT: gateway_pb2.STAGE_PROMPT,
     Stage.FIRST_TOKEN: gateway_pb2.STAGE_FIRST_TOKEN,
     Stage.GENERATE: gateway_pb2.STAGE_GENERATE,
+    Stage.CITE: gateway_pb2.STAGE_CITE,
     Stage.TOTAL: gateway_pb2.STAGE_TOTAL,
+}
+
+_KINDS = {
+    CitationKind.VERBATIM: gateway_pb2.CITATION_KIND_VERBATIM,
+    CitationKind.MARKER: gateway_pb2.CITATION_KIND_MARKER,
+    CitationKind.INFERRED: gateway_pb2.CITATION_KIND_INFERRED,
 }
 
 
@@ -63,13 +70,24 @@ def _sources(event: SourcesChosen, found: retriever_pb2.SearchResponse) -> gatew
 
 def _citation(event: Citation) -> gateway_pb2.Citation:
     return gateway_pb2.Citation(
-        kind=gateway_pb2.CITATION_KIND_MARKER,
+        kind=_KINDS[event.kind],
         source=event.passage.number,
-        quote=event.passage.text,
-        start_byte=event.passage.start_byte,
-        end_byte=event.passage.end_byte,
+        quote=event.quote,
+        start_byte=event.start_byte,
+        end_byte=event.end_byte,
         answer_start_byte=event.answer_start_byte,
         answer_end_byte=event.answer_end_byte,
+        score=event.score,
+    )
+
+
+def _coverage(coverage: Coverage) -> gateway_pb2.CitationCoverage:
+    return gateway_pb2.CitationCoverage(
+        sentences=coverage.sentences,
+        cited=coverage.cited,
+        verbatim=coverage.verbatim,
+        marker=coverage.marker,
+        inferred=coverage.inferred,
     )
 
 
@@ -87,4 +105,5 @@ def _final(
         mode=found.mode,
         degraded=event.degraded,
         template=event.template,
+        coverage=None if event.coverage is None else _coverage(event.coverage),
     )

@@ -23,7 +23,7 @@ from groundmesh.v1 import (
 )
 from groundmesh_gateway.downstreams import Downstreams
 from groundmesh_gateway.find_wire import found_passage, rows
-from groundmesh_gateway.finding import Embedded, Found, Wish
+from groundmesh_gateway.finding import Embedded, Found, Vector, Wish
 from groundmesh_gateway.query_models import QueryModels
 
 _PASSAGES = 5
@@ -67,20 +67,34 @@ class RemoteFinding:
         """The query's vector."""
         return await self._embed(self._models.of(self._collections[0]))
 
+    async def embed_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """A vector for each piece of a text, by the model that the passages have theirs of."""
+        model = self._models.of(self._collections[0])
+        response = await self._call_embed(model, embedder_pb2.INPUT_KIND_PASSAGE, texts)
+        vectors = rows(response.vectors, count=len(texts))
+        if vectors is None:
+            raise Internal(f"the embedder gave no vectors that belong to {len(texts)} texts")
+        return vectors
+
     async def _embed(self, model: str) -> Embedded[embedder_pb2.EmbedResponse]:
+        response = await self._call_embed(model, embedder_pb2.INPUT_KIND_QUERY, [self._text])
+        if len(response.items) != 1:
+            raise Internal(f"the embedder gave {len(response.items)} vectors for one query")
+        return Embedded(response, truncated=response.items[0].truncated)
+
+    async def _call_embed(
+        self, model: str, kind: embedder_pb2.InputKind.ValueType, texts: Sequence[str]
+    ) -> embedder_pb2.EmbedResponse:
         embedder = self._downstreams.embedder
         request = embedder_pb2.EmbedRequest(
             model=model,
-            kind=embedder_pb2.INPUT_KIND_QUERY,
-            texts=[self._text],
+            kind=kind,
+            texts=texts,
             dtype=common_pb2.VECTOR_DTYPE_F32,
             priority=self._priority,
         )
         with embedder.errors():
-            response = await embedder_pb2_grpc.EmbedderServiceStub(embedder.channel).Embed(request)
-        if len(response.items) != 1:
-            raise Internal(f"the embedder gave {len(response.items)} vectors for one query")
-        return Embedded(response, truncated=response.items[0].truncated)
+            return await embedder_pb2_grpc.EmbedderServiceStub(embedder.channel).Embed(request)
 
     async def search(self, vector: embedder_pb2.EmbedResponse | None, *, depth: int) -> Found:
         """The best chunks for the query."""

@@ -11,6 +11,7 @@ from groundmesh.prompting import BUILT_IN, DEFAULT_TEMPLATE, Templates, read_tem
 from groundmesh.server.settings import ServerSettings
 from groundmesh_gateway.ask import AskOptions
 from groundmesh_gateway.finding import FindOptions
+from groundmesh_gateway.grounding import InferOptions
 from groundmesh_gateway.ingestion.options import IngestOptions
 from groundmesh_gateway.workers import WorkerLimits
 
@@ -19,6 +20,7 @@ _MIB = 1024 * 1024
 LEAST = {
     "answer_tokens": 1,
     "min_score": -1.0,
+    "min_inferred_score": 0.0,
     "temperature": 0.0,
     "candidates_per_result": 1,
     "least_candidates": 1,
@@ -67,6 +69,9 @@ class GatewaySettings(ServerSettings):
     min_score: float = AskOptions.min_score
     """Cosine that the best passage must have, else the question is not put to the model; 0: no
     bound."""
+    min_inferred_score: float = InferOptions.min_score
+    """How well a sentence of an answer that cites nothing must agree with one of a passage to be
+    given that as its citation, 0 to 1; over 1: no citation is inferred."""
     temperature: float = 0.0
     """Of answers to questions that set none."""
     template: str = DEFAULT_TEMPLATE.reference
@@ -135,7 +140,12 @@ class GatewaySettings(ServerSettings):
             least_candidates=self.least_candidates,
             most_candidates=self.most_candidates,
         )
-        return AskOptions(self.answer_tokens, self.min_score, finding)
+        return AskOptions(
+            answer_tokens=self.answer_tokens,
+            min_score=self.min_score,
+            finding=finding,
+            inferring=InferOptions(min_score=self.min_inferred_score),
+        )
 
     def ingest_options(self) -> IngestOptions:
         """What taking documents in needs of them."""

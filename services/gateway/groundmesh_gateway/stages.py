@@ -15,6 +15,7 @@ class Stage(Enum):
     PROMPT = auto()
     FIRST_TOKEN = auto()
     GENERATE = auto()
+    CITE = auto()
     TOTAL = auto()
 
 

@@ -19,8 +19,8 @@ from groundmesh_gateway.ask import (
     SourcesChosen,
 )
 from groundmesh_gateway.ask_ports import Done, ModelTokens, Piece, Started
-from groundmesh_gateway.citations import Citation, TextDelta
 from groundmesh_gateway.finding import Embedded, Found, FoundPassage, Wish
+from groundmesh_gateway.grounding import Citation, Coverage, TextDelta
 from groundmesh_gateway.stages import Stage
 
 
@@ -69,8 +69,14 @@ class FakeMesh:
             raise self.standalone
         return self.standalone
 
+    embedded: list[list[str]] = field(default_factory=list)
+
     async def embed(self) -> Embedded[str]:
         return Embedded("vector", truncated=self.truncated)
+
+    async def embed_texts(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        self.embedded.append(list(texts))
+        return [[1.0, 0.0] for _ in texts]
 
     async def search(self, vector: str | None, *, depth: int) -> Found:
         assert depth == self.wish.limit
@@ -118,12 +124,14 @@ async def test_the_way_of_a_question() -> None:
     assert (citation.passage.number, citation.passage.start_byte) == (2, 10)
     assert (citation.answer_start_byte, citation.answer_end_byte) == (0, 8)
     assert (last.model, last.finish, last.abstained) == ("m", 7, False)
+    assert last.coverage == Coverage(sentences=1, cited=1, marker=1)
     assert list(last.seconds) == [
         Stage.EMBED,
         Stage.SEARCH,
         Stage.PROMPT,
         Stage.FIRST_TOKEN,
         Stage.GENERATE,
+        Stage.CITE,
         Stage.TOTAL,
     ]
     assert "Question: Why?" in mesh.messages[-1].content

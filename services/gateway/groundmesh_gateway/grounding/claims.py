@@ -8,17 +8,17 @@ import re
 from collections.abc import Sequence
 
 from groundmesh.sentences import sentence_ends
-
-Span = tuple[int, int]
-"""UTF-8 bytes into the answer: where it begins, and where it ends, exclusive."""
+from groundmesh_gateway.grounding.model import Span
 
 _MARKERS = r"(?: ?\[[0-9, ]+\])*+"
 _BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]+|\Z))?"
 _AT_LINE_BEGIN = re.compile(rf"(?:\A|\n)[ \t]*{_BULLET}{_MARKERS}[ \t]*\Z")
 _AT_SENTENCE_BEGIN = re.compile(rf"[.!?…。！？][\"'”’»)\]*_]*{_MARKERS}\s*\Z")
 _LAST_MARKER = re.compile(r"\[[0-9, ]+\]\Z")
+_LONGEST_MARKER = 32
 _OPENING = re.compile(rf"\s*{_BULLET}(?:{_MARKERS}\s*)")
 _WORD = re.compile(r"\w")
+_LAST_WORD = re.compile(r".*\w", re.DOTALL)
 
 
 class Claims:
@@ -86,20 +86,20 @@ class Claims:
 
     def _settle_before(self, end: int, numbers: Sequence[int]) -> None:
         """Give numbers the sentence that goes up to ``end``."""
-        said = _without_ending(self._tail[:end])
-        starts = (at for at in sentence_ends(said) if _WORD.search(said, at))
-        start = max(starts, default=0)
+        said = self._tail[: _end_of_said(self._tail, end)]
+        word = _LAST_WORD.match(said)
+        last = word.end() if word else 0
+        start = max((at for at in sentence_ends(said) if at < last), default=0)
         self._settle(start, len(said), numbers)
         self._forget(start)
 
     def _settle(self, start: int, end: int, numbers: Sequence[int]) -> None:
-        claim = _without_ending(self._tail[start:end])
-        opening = _OPENING.match(claim)
-        skipped = opening.end() if opening else 0
-        if _WORD.search(claim, skipped) is None:
+        stated = what_is_stated(self._tail[start:end])
+        if not stated:
             return
-        start_byte = self._tail_byte + _size(self._tail[: start + skipped])
-        span = (start_byte, start_byte + _size(claim[skipped:]))
+        at = start + stated[0]
+        start_byte = self._tail_byte + _size(self._tail[:at])
+        span = (start_byte, start_byte + _size(self._tail[at : start + stated[1]]))
         self._settled += [(number, span) for number in numbers]
 
     def _forget(self, count: int) -> None:
@@ -108,16 +108,30 @@ class Claims:
         self._waiting_at -= count
 
 
+def what_is_stated(text: str) -> tuple[int, int] | None:
+    """The characters of a sentence without its bullet and its markers; None if it says nothing."""
+    end = _end_of_said(text, len(text))
+    opening = _OPENING.match(text, 0, end)
+    start = opening.end() if opening else 0
+    return (start, end) if _WORD.search(text, start, end) else None
+
+
 def _first_sentence_end(text: str) -> int | None:
-    return next((end for end in sentence_ends(text) if _WORD.search(text, 0, end)), None)
+    word = _WORD.search(text)
+    if word is None:
+        return None
+    return next((end for end in sentence_ends(text) if end > word.start()), None)
 
 
-def _without_ending(text: str) -> str:
-    """``text`` without the markers and the white space at its end."""
-    text = text.rstrip()
-    while (marker := _LAST_MARKER.search(text)) is not None:
-        text = text[: marker.start()].rstrip()
-    return text
+def _end_of_said(text: str, end: int) -> int:
+    """Where the markers and the white space begin that stand before ``end``."""
+    while True:
+        while end and text[end - 1].isspace():
+            end -= 1
+        marker = _LAST_MARKER.search(text, max(0, end - _LONGEST_MARKER), end)
+        if marker is None:
+            return end
+        end = marker.start()
 
 
 def _size(text: str) -> int:
