@@ -67,6 +67,11 @@ class Memory:
     rerank_score: float | None = None
     """Of each passage; None: it was not reranked."""
     answer: tuple[str, ...] = ("Three months", " [1].")
+    citations: list[gateway_pb2.Citation] = field(default_factory=lambda: [citation()])
+    final: gateway_pb2.AnswerFinal = field(default_factory=final)
+    """With the template that was asked for, if one was."""
+    standalone_question: str = ""
+    """What a question with a conversation before it is made into."""
     found: dict[str, list[str]] = field(default_factory=dict)
     """What Search finds for a query, as URIs, best first; for any other query one contract."""
     unwanted: set[str] = field(default_factory=set)
@@ -112,22 +117,31 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self.memory.collection(request.collections[0])
         self.memory.open_calls += 1
         try:
-            async for response in self._answer():
+            async for response in self._answer(request):
                 yield response
         finally:
             self.memory.open_calls -= 1
 
-    async def _answer(self) -> AsyncIterator[gateway_pb2.AskResponse]:
-        source = gateway_pb2.Source(number=1, chunk=self._chunk())
-        yield gateway_pb2.AskResponse(sources=gateway_pb2.Sources(sources=[source]))
+    async def _answer(
+        self, request: gateway_pb2.AskRequest
+    ) -> AsyncIterator[gateway_pb2.AskResponse]:
+        sources = gateway_pb2.Sources(
+            sources=[gateway_pb2.Source(number=1, chunk=self._chunk())],
+            standalone_question=self.memory.standalone_question if request.history else "",
+        )
+        yield gateway_pb2.AskResponse(sources=sources)
         for text in self.memory.answer:
             yield gateway_pb2.AskResponse(delta=gateway_pb2.AnswerDelta(text=text))
             await self.memory.pause.wait()
             if self.memory.asked is not None:
                 raise self.memory.asked
-        yield gateway_pb2.AskResponse(citation=citation())
+        for each in self.memory.citations:
+            yield gateway_pb2.AskResponse(citation=each)
         yield gateway_pb2.AskResponse()  # an event of a kind that this client does not know
-        yield gateway_pb2.AskResponse(final=final())
+        end = gateway_pb2.AnswerFinal()
+        end.CopyFrom(self.memory.final)
+        end.template = request.template or end.template
+        yield gateway_pb2.AskResponse(final=end)
 
     async def Search(
         self, request: gateway_pb2.GatewayServiceSearchRequest, context: Context

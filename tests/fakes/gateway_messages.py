@@ -71,7 +71,21 @@ def final() -> gateway_pb2.AnswerFinal:
         usage=common_pb2.TokenUsage(prompt_tokens=50, completion_tokens=5),
         timings=[timing(gateway_pb2.STAGE_EMBED, 8), timing(gateway_pb2.STAGE_TOTAL, 1900)],
         mode=retriever_pb2.SEARCH_MODE_HYBRID,
+        evidence=0.75,
+        coverage=gateway_pb2.CitationCoverage(sentences=2, cited=1, marker=1),
+        template="default@1",
     )
+
+
+def abstained(why: gateway_pb2.Abstention.ValueType) -> gateway_pb2.AnswerFinal:
+    ended = final()
+    ended.abstained = True
+    ended.abstention = why
+    ended.ClearField("coverage")
+    if why != gateway_pb2.ABSTENTION_MODEL:
+        for unasked in ("model", "usage", "template", "finish_reason"):
+            ended.ClearField(unasked)
+    return ended
 
 
 def timing(stage: gateway_pb2.Stage.ValueType, milliseconds: int) -> gateway_pb2.StageTiming:

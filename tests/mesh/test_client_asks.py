@@ -7,13 +7,16 @@ from contextlib import aclosing
 import pytest
 
 from groundmesh.client import (
+    Abstention,
     AllOf,
     AnyOf,
+    ChatMessage,
     Citation,
     CitationKind,
     Client,
     Compare,
     Consistency,
+    Coverage,
     Delta,
     Diversity,
     Final,
@@ -24,6 +27,7 @@ from groundmesh.client import (
     Place,
     RankFusion,
     Retrieval,
+    Role,
     Sampling,
     SearchMode,
     Sources,
@@ -39,9 +43,9 @@ from groundmesh.errors import (
     Unavailable,
 )
 from groundmesh.testing import running
-from groundmesh.v1 import collection_pb2, mesh_pb2, retriever_pb2
+from groundmesh.v1 import collection_pb2, gateway_pb2, generator_pb2, mesh_pb2, retriever_pb2
 from tests.fakes.gateway import Memory, gateway_service
-from tests.fakes.gateway_messages import TEXT
+from tests.fakes.gateway_messages import TEXT, abstained
 from tests.waiting import until
 
 DOCS = "tenants/default/collections/docs"
@@ -76,6 +80,9 @@ async def test_an_answer_comes_as_events_in_order(mesh: Client) -> None:
     assert final.finish_reason is FinishReason.STOP
     assert final.usage == Usage(50, 5, 0)
     assert final.timings_ms == {"embed": 8.0, "total": 1900.0}
+    assert (final.evidence, final.template) == (0.75, "default@1")
+    assert final.coverage == Coverage(sentences=2, cited=1, marker=1)
+    assert final.abstention is None
 
 
 async def test_answer_gathers_the_events(mesh: Client) -> None:
@@ -123,6 +130,31 @@ async def test_options_reach_the_mesh(mesh: Client, memory: Memory) -> None:
     sent_languages, none = sent_either.any_of.filters
     assert [value.string_value for value in sent_languages.comparison.values] == ["en", "de"]
     assert none.none_of.filters[0].comparison.values[0].bool_value is True
+
+
+async def test_a_conversation_and_a_template_reach_the_mesh(mesh: Client, memory: Memory) -> None:
+    memory.standalone_question = "How long is the notice of the contract?"
+    said = [ChatMessage(Role.USER, "A contract?"), ChatMessage(Role.ASSISTANT, "Yes [1].")]
+    answer = await mesh.answer("How long?", collection="docs", history=said, template="plain@2")
+    assert answer.standalone_question == memory.standalone_question
+    assert answer.final.template == "plain@2"
+    sent = [(message.role, message.content) for message in memory.requests[0].history]
+    roles = (generator_pb2.ROLE_USER, generator_pb2.ROLE_ASSISTANT)
+    assert sent == [(roles[0], "A contract?"), (roles[1], "Yes [1].")]
+    assert (await mesh.answer("How long?", collection="docs")).standalone_question == ""
+
+
+@pytest.mark.parametrize("why", [each for each in Abstention if each is not Abstention.UNSPECIFIED])
+async def test_why_a_question_was_not_answered(
+    mesh: Client, memory: Memory, why: Abstention
+) -> None:
+    memory.final = abstained(gateway_pb2.Abstention.Value(f"ABSTENTION_{why}"))
+    memory.final.ClearField("evidence")
+    final = (await mesh.answer("q", collection="docs")).final
+    assert final.abstained
+    assert final.abstention is why
+    assert final.evidence is None
+    assert final.coverage == Coverage()
 
 
 async def test_several_collections_are_named_in_short_or_in_full(

@@ -1,10 +1,12 @@
 """The async client of a mesh, and the values that it gives and takes."""
 
 from groundmesh.client.answers import (
+    Abstention,
     Answer,
     AskEvent,
     Citation,
     CitationKind,
+    Coverage,
     Delta,
     Final,
     FinishReason,
@@ -25,6 +27,7 @@ from groundmesh.client.ingestion import (
 from groundmesh.client.options import (
     AllOf,
     AnyOf,
+    ChatMessage,
     Compare,
     Consistency,
     Diversity,
@@ -34,6 +37,7 @@ from groundmesh.client.options import (
     Operator,
     RankFusion,
     Retrieval,
+    Role,
     Sampling,
     SearchMode,
     Timeouts,
@@ -57,10 +61,12 @@ from groundmesh.client.values import (
 )
 
 __all__ = [
+    "Abstention",
     "AllOf",
     "Answer",
     "AnyOf",
     "AskEvent",
+    "ChatMessage",
     "Chunk",
     "Citation",
     "CitationKind",
@@ -68,6 +74,7 @@ __all__ = [
     "Collection",
     "Compare",
     "Consistency",
+    "Coverage",
     "Delta",
     "Diversity",
     "Document",
@@ -93,6 +100,7 @@ __all__ = [
     "ReindexFailed",
     "ReindexProgress",
     "Retrieval",
+    "Role",
     "Sampling",
     "SearchMode",
     "SearchResult",

@@ -31,6 +31,19 @@ class FinishReason(StrEnum):
     """The most tokens were reached."""
 
 
+class Abstention(StrEnum):
+    """Why a question was not answered."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """The server did not say."""
+    NO_PASSAGE = "NO_PASSAGE"
+    """No passage was found; the model was not asked."""
+    LOW_EVIDENCE = "LOW_EVIDENCE"
+    """No passage was near enough to the question; the model was not asked."""
+    MODEL = "MODEL"
+    """The model itself said that the passages don't answer it."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A passage that the model was given; ``truncated`` when only its beginning had room."""
@@ -45,6 +58,8 @@ class Sources:
     """The passages that the model is given, in the order of their numbers."""
 
     sources: tuple[Source, ...]
+    standalone_question: str = ""
+    """The question that they were found for, where the conversation made another one of it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,18 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How many sentences of an answer are cited; one may count in several ways."""
+
+    sentences: int = 0
+    cited: int = 0
+    """With a citation of any kind."""
+    verbatim: int = 0
+    marker: int = 0
+    inferred: int = 0
+
+
+@dataclass(frozen=True)
 class Final:
     """The end of an answer."""
 
@@ -87,9 +114,17 @@ class Final:
     usage: Usage
     timings_ms: Mapping[str, float]
     removed_citations: int
+    """Citations that did not check."""
     mode: SearchMode
     degraded: tuple[str, ...]
     """What did not run although it was asked for, in plain words."""
+    abstention: Abstention | None = None
+    """Why it was not answered; None: it was."""
+    evidence: float | None = None
+    """The cosine of the question and the passage nearest to it."""
+    coverage: Coverage = Coverage()
+    template: str = ""
+    """That of the prompt, ``name@version``; empty when the model was not asked."""
 
 
 AskEvent: TypeAlias = Sources | Delta | Citation | Final
@@ -105,3 +140,5 @@ class Answer:
     sources: tuple[Source, ...]
     citations: tuple[Citation, ...]
     final: Final
+    standalone_question: str = ""
+    """The question that its sources were found for, where it is another one."""

@@ -8,12 +8,12 @@ from typing import Self
 from groundmesh.addresses import DEFAULT_ADDRESS
 from groundmesh.channel import ChannelOptions
 from groundmesh.client import from_wire, to_wire
-from groundmesh.client.answers import Answer, AskEvent, Citation, Delta, Final, Source, Sources
+from groundmesh.client.answers import Answer, AskEvent, Citation, Delta, Final, Sources
 from groundmesh.client.collections import Collections
 from groundmesh.client.connection import Connection
 from groundmesh.client.documents import Documents
 from groundmesh.client.ingestion import IngestEvent
-from groundmesh.client.options import Retrieval, Sampling, Timeouts
+from groundmesh.client.options import ChatMessage, Retrieval, Sampling, Timeouts
 from groundmesh.client.uploading import Sender, Uploads, ingest
 from groundmesh.client.values import IndexSettings, SearchResult, ServerStatus
 from groundmesh.errors import Internal
@@ -78,11 +78,15 @@ class Client:
         model: str = "",
         retrieval: Retrieval | None = None,
         sampling: Sampling | None = None,
+        history: Sequence[ChatMessage] = (),
+        template: str = "",
         timeout_s: float | None = None,
     ) -> AsyncGenerator[AskEvent, None]:
         """Ask, and get the answer as it is made: sources, deltas and citations, then final.
 
-        ``collection`` is one, or several of one embedding model, here and wherever is searched.
+        ``collection`` is one, or several of one embedding model, here and wherever is searched;
+        ``history`` is the conversation before the question, oldest first; ``template`` is that of
+        the prompt, ``name`` or ``name@version``.
         Whoever leaves before the end should close the iterator (``contextlib.aclosing``), so that
         the mesh stops working on it at once.
         """
@@ -92,6 +96,8 @@ class Client:
             model=model,
             retrieval=None if retrieval is None else to_wire.retrieval_options(retrieval),
             sampling=None if sampling is None else to_wire.sampling(sampling),
+            history=map(to_wire.chat_message, history),
+            template=template,
         )
         timeouts = self._connection.timeouts
         call = self._gateway.Ask(
@@ -114,6 +120,8 @@ class Client:
         model: str = "",
         retrieval: Retrieval | None = None,
         sampling: Sampling | None = None,
+        history: Sequence[ChatMessage] = (),
+        template: str = "",
         timeout_s: float | None = None,
     ) -> Answer:
         """Ask, and get the whole answer at its end."""
@@ -123,6 +131,8 @@ class Client:
             model=model,
             retrieval=retrieval,
             sampling=sampling,
+            history=history,
+            template=template,
             timeout_s=timeout_s,
         )
         return await gathered(question, events)
@@ -183,18 +193,25 @@ class Client:
 
 async def gathered(question: str, events: AsyncGenerator[AskEvent, None]) -> Answer:
     """The whole answer that its events add up to."""
-    sources: tuple[Source, ...] = ()
+    sources = Sources(())
     text: list[str] = []
     citations: list[Citation] = []
     async with aclosing(events):
         async for event in events:
             match event:
                 case Sources():
-                    sources = event.sources
+                    sources = event
                 case Delta():
                     text.append(event.text)
                 case Citation():
                     citations.append(event)
                 case Final():
-                    return Answer(question, "".join(text), sources, tuple(citations), event)
+                    return Answer(
+                        question,
+                        "".join(text),
+                        sources.sources,
+                        tuple(citations),
+                        event,
+                        sources.standalone_question,
+                    )
     raise Internal("the answer ended before its end")

@@ -130,6 +130,21 @@ class Sampling:
     max_tokens: int | None = None
 
 
+class Role(StrEnum):
+    """Who says a message of a conversation."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True)
+class ChatMessage:
+    """One message of the conversation before a question."""
+
+    role: Role
+    content: str
+
+
 @dataclass(frozen=True)
 class Timeouts:
     """How long a call may take, in seconds, unless it is given a time of its own."""

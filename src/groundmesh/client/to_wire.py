@@ -9,6 +9,7 @@ from groundmesh.client.ingestion import Upload
 from groundmesh.client.options import (
     AllOf,
     AnyOf,
+    ChatMessage,
     Compare,
     Filter,
     Fusion,
@@ -63,6 +64,12 @@ def sampling(values: Sampling) -> generator_pb2.Sampling:
     """How tokens are chosen; what is None stays absent."""
     given = {name: value for name, value in asdict(values).items() if value is not None}
     return generator_pb2.Sampling(**given)
+
+
+def chat_message(message: ChatMessage) -> generator_pb2.ChatMessage:
+    """A message of a conversation."""
+    role = generator_pb2.Role.Value(f"ROLE_{message.role.name}")
+    return generator_pb2.ChatMessage(role=role, content=message.content)
 
 
 def ingest_document(upload: Upload) -> gateway_pb2.IngestDocument:
