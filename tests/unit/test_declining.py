@@ -56,6 +56,7 @@ ANSWERS = (
     "  ",
     "[1]",
 )
+WORDS = ("i'm", "sorry,", "in", "based", "on", "the", "passages", "not", "is", "no", "but", "it's")
 
 
 @pytest.mark.parametrize("text", REFUSALS)
@@ -84,6 +85,25 @@ def test_any_text_has_an_answer_at_once(text: str, times: int) -> None:
     declines(text * times)
 
 
-@given(st.lists(st.sampled_from("i'm sorry, in based on the passages not no is but it's".split())))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "i'm",
+                "sorry,",
+                "in",
+                "based",
+                "on",
+                "the",
+                "passages",
+                "not",
+                "no",
+                "is",
+                "but",
+                "it's",
+            ]
+        )
+    )
+)
 def test_its_own_words_in_any_order_end_too(words: list[str]) -> None:
     declines(" ".join(words * 20))

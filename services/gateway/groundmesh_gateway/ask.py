@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from groundmesh.errors import InvalidArgument, Reason, Unavailable
@@ -14,15 +14,17 @@ from groundmesh.prompting import (
     TokenBudget,
     build_prompt,
 )
+from groundmesh_gateway.abstaining import (
+    Abstention,
+    Listener,
+    abstention,
+    evidence,
+    said_instead,
+)
 from groundmesh_gateway.ask_ports import Asking, Done, Piece, Started
 from groundmesh_gateway.citations import Citation, CitationChecker, SentPassage, TextDelta
 from groundmesh_gateway.finding import Finder, FindOptions, Found, FoundPassage
 from groundmesh_gateway.stages import Stage, Stopwatch
-
-NO_ANSWER = "I found nothing in these documents that answers the question."
-"""What is said instead of an answer when what was found is no evidence for one."""
-NOTHING_FOUND = "I found no passage in these documents for this question."
-"""What is said when there was not even that."""
 
 _LONG_TEXT = 20_000
 """Characters whose counting takes tens of milliseconds, which the event loop shall not wait for."""
@@ -39,7 +41,8 @@ class AskOptions:
     """Most tokens of an answer for which the question sets no bound. What a few passages have to
     say takes fewer; a small model that has said it goes on to the bound all the same."""
     min_score: float = 0.0
-    """Nearness that the best passage must have, else the model is not asked; 0: no bound."""
+    """Cosine that the nearest passage of a collection without a calibration must have, else the
+    model is not asked; 0: no bound."""
     finding: FindOptions = field(default_factory=FindOptions)
     """How passages are found."""
 
@@ -55,12 +58,14 @@ class SourcesChosen:
 class Answered(Generic[F]):
     """The end of an answer."""
 
-    abstained: bool
     model: str
     finish: F | None
     seconds: Mapping[Stage, float]
     removed_citations: int
     degraded: tuple[str, ...]
+    abstention: Abstention | None = None
+    evidence: float | None = None
+    """The cosine of the question and the passage nearest to it."""
 
 
 AskEvent = SourcesChosen | TextDelta | Citation | Answered[F]
@@ -79,33 +84,49 @@ class Ask(Generic[V, F]):
 
     async def answer(self) -> AsyncGenerator[AskEvent[F], None]:
         """``SourcesChosen``, text and citations as they are made, ``Answered``."""
-        found = await Finder(self.mesh, self.options.finding, self.watch).find()
-        if not self._is_evidence(found):
+        found, least = await self._found()
+        why = abstention(found, least, otherwise=self.options.min_score or None)
+        if why is not None:
             yield SourcesChosen(())
-            yield TextDelta(NO_ANSWER if found.passages else NOTHING_FOUND)
-            yield Answered(
-                abstained=True,
-                model="",
-                finish=None,
-                seconds=self.watch.finish(),
-                removed_citations=0,
-                degraded=found.degraded,
-            )
+            yield TextDelta(said_instead(why))
+            yield self._abstained(why, found)
             return
         self.watch.enter(Stage.PROMPT)
         prompt, max_tokens = await self._prompt(found)
         sources = tuple((found.passages[each.index], each) for each in prompt.passages)
         yield SourcesChosen(sources)
+        listener = Listener()
         async with aclosing(self._generate(prompt, max_tokens, found)) as events:
             async for event in events:
-                yield event
+                match event:
+                    case TextDelta():
+                        listener.hear(event.text)
+                        yield event
+                    case Answered():
+                        why = listener.abstention()
+                        yield replace(event, abstention=why, evidence=evidence(found))
+                    case _:
+                        yield event
 
-    def _is_evidence(self, found: Found) -> bool:
-        """Without a nearness there is nothing to hold against the bound."""
-        near = [each.cosine for each in found.passages if each.cosine is not None]
-        if not near or not self.options.min_score:
-            return bool(found.passages)
-        return max(near) >= self.options.min_score
+    async def _found(self) -> tuple[Found, Mapping[str, float]]:
+        """What was found, and the bounds that it is held against; both are asked for at once."""
+        least = asyncio.create_task(self.mesh.least_evidence(), name="calibrations")
+        try:
+            found = await Finder(self.mesh, self.options.finding, self.watch).find()
+            return found, await least
+        finally:
+            least.cancel()
+
+    def _abstained(self, why: Abstention, found: Found) -> Answered[F]:
+        return Answered(
+            model="",
+            finish=None,
+            seconds=self.watch.finish(),
+            removed_citations=0,
+            degraded=found.degraded,
+            abstention=why,
+            evidence=evidence(found),
+        )
 
     async def _prompt(self, found: Found) -> tuple[GroundedPrompt, int]:
         tokens = await self.mesh.model_tokens()
@@ -157,7 +178,6 @@ class Ask(Generic[V, F]):
         if finish is None:
             raise Unavailable("the generator ended the answer without saying why")
         return Answered(
-            abstained=False,
             model=model,
             finish=finish,
             seconds=self.watch.finish(),

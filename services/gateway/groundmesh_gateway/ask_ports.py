@@ -1,6 +1,6 @@
 """What a question needs of the mesh: small protocols, and the values that go through them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -47,6 +47,10 @@ class Done(Generic[F]):
 
 class Asking(Finding[V], Protocol[V, F]):
     """What answering one question needs of the mesh."""
+
+    async def least_evidence(self) -> Mapping[str, float]:
+        """The cosine that a passage of each calibrated collection must have; raises nothing."""
+        ...
 
     async def model_tokens(self) -> ModelTokens:
         """The model that is to answer."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from google.protobuf.duration_pb2 import Duration
 
 from groundmesh.v1 import gateway_pb2, generator_pb2, retriever_pb2
+from groundmesh_gateway.abstaining import Abstention
 from groundmesh_gateway.ask import Answered, AskEvent, SourcesChosen
 from groundmesh_gateway.citations import Citation, TextDelta
 from groundmesh_gateway.find_wire import scored_chunk
@@ -18,6 +19,13 @@ _STAGES = {
     Stage.FIRST_TOKEN: gateway_pb2.STAGE_FIRST_TOKEN,
     Stage.GENERATE: gateway_pb2.STAGE_GENERATE,
     Stage.TOTAL: gateway_pb2.STAGE_TOTAL,
+}
+
+_ABSTENTIONS = {
+    None: gateway_pb2.ABSTENTION_UNSPECIFIED,
+    Abstention.NO_PASSAGE: gateway_pb2.ABSTENTION_NO_PASSAGE,
+    Abstention.LOW_EVIDENCE: gateway_pb2.ABSTENTION_LOW_EVIDENCE,
+    Abstention.MODEL: gateway_pb2.ABSTENTION_MODEL,
 }
 
 
@@ -76,7 +84,7 @@ def _final(
 ) -> gateway_pb2.AnswerFinal:
     finish = event.finish or generator_pb2.GenerationFinal()
     return gateway_pb2.AnswerFinal(
-        abstained=event.abstained,
+        abstained=event.abstention is not None,
         model=event.model,
         finish_reason=finish.finish_reason,
         usage=finish.usage,
@@ -84,4 +92,6 @@ def _final(
         removed_citations=event.removed_citations,
         mode=found.mode,
         degraded=event.degraded,
+        abstention=_ABSTENTIONS[event.abstention],
+        evidence=event.evidence,
     )

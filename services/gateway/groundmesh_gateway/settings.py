@@ -63,8 +63,8 @@ class GatewaySettings(ServerSettings):
     answer_tokens: int = AskOptions.answer_tokens
     """Most tokens of an answer for which the question sets no bound."""
     min_score: float = AskOptions.min_score
-    """Cosine that the best passage must have, else the question is not put to the model; 0: no
-    bound."""
+    """Cosine that the nearest passage must have, else the question is not put to the model, for
+    collections that are not calibrated (groundmesh eval answers --calibrate); 0: no bound."""
     temperature: float = 0.0
     """Of answers to questions that set none."""
     candidates_per_result: int = FindOptions.candidates_per_result

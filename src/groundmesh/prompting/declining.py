@@ -62,8 +62,7 @@ _SAYINGS = (
     r"i(?:'m| am) (?:not sure|(?:unable|not able) to (?:answer|find|tell|determine|provide|say))\b",
     rf"i found (?:nothing\b|no (?:passage\b|{_NEWS}))",
     # The question can't be answered. Unanswerable.
-    r"(?:the |this |your )?(?:question|answer) (?:can't|cannot|can not|could not|couldn't) be "
-    r"(?:answered|found|determined|given)\b",
+    r"(?:the |this |your )?(?:question|answer) (?:can|could)(?:'t|n't| ?not) be (?:answered|found)\b",
     r"(?:it is |this is )?(?:unanswerable|no answer(?: found)?|not answerable|unknown)\W*$",
 )
 _DECLINES = re.compile("|".join(_SAYINGS))
