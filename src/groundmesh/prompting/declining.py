@@ -11,7 +11,8 @@ import re
 _LOOKED_AT = 600
 """Characters of an answer; a refusal comes first."""
 
-_MARKUP = re.compile(r"^[#*\s]*(?:final )?answer\s*:|##\w+(?:##|:)|\[[0-9, ]+\]|</?[a-z]+>|[*_`>]")
+_MARKUP = re.compile(r"##\w+(?:##|:)|\[[0-9, ]+\]|</?[a-z]+>|[*_`>]")
+_LABEL = re.compile(r"[#\s]*(?:final )?answer\s*:")
 _END = re.compile(r"(?<=[.!?])[\"')]*\s+|\n+")
 _OPENING = re.compile(
     r"\W*(?:(?:i'm |i am )?(?:very )?sorry\b|unfortunately\b|(?:based on|according to|from|in) "
@@ -62,7 +63,7 @@ _SAYINGS = (
     r"i(?:'m| am) (?:not sure|(?:unable|not able) to (?:answer|find|tell|determine|provide|say))\b",
     rf"i found (?:nothing\b|no (?:passage\b|{_NEWS}))",
     # The question can't be answered. Unanswerable.
-    r"(?:the |this |your )?(?:question|answer) (?:can|could)(?:'t|n't| ?not) be (?:answered|found)\b",
+    r"(?:the |this )?(?:question|answer) (?:can|could)(?:'t|n't| ?not) be (?:answered|found)\b",
     r"(?:it is |this is )?(?:unanswerable|no answer(?: found)?|not answerable|unknown)\W*$",
 )
 _DECLINES = re.compile("|".join(_SAYINGS))
@@ -71,6 +72,8 @@ _DECLINES = re.compile("|".join(_SAYINGS))
 def declines(answer: str) -> bool:
     """Whether an answer begins by saying that there is none, and leaves it at that."""
     plain = _MARKUP.sub(" ", answer[:_LOOKED_AT].lower().replace("\u2019", "'")).strip()
+    if (label := _LABEL.match(plain)) is not None:
+        plain = plain[label.end() :]
     sentences = [" ".join(sentence.split()) for sentence in _END.split(_without_opening(plain))]
     said = _DECLINES.match(sentences[0].lstrip("\"'(-: "))
     if said is None or _GOES_ON.search(sentences[0], said.end()):
