@@ -30,7 +30,7 @@ FILES = {
 
 @pytest.fixture
 def memory() -> Memory:
-    answers = {
+    answers: dict[str, tuple[str, ...]] = {
         question: (f"[1] {answer}", ".")
         for rows in ARTICLES.values()
         for _, question, answer in rows
