@@ -19,7 +19,7 @@ from groundmesh.cli.output import (
     progress_bar,
 )
 from groundmesh.cli.problems import Exit, Problem
-from groundmesh.client import Client
+from groundmesh.client import Client, Collection
 
 if TYPE_CHECKING:
     from groundmesh.eval.answer_report import AnswerReport
@@ -79,8 +79,8 @@ async def evaluate_answers(asked: Evaluation, *, server: str, as_json: bool) -> 
             asked.timeout_s,
         )
         records = await _answered(mesh, puts, how)
-    _check_some(records)
-    settings = _settings(asked, collection, records)
+        _check_some(records)
+        settings = _settings(asked, await mesh.collections.get(collection), records)
     report = await asyncio.to_thread(AnswerReport.of, dataset.name, settings, records)
     if as_json:
         print_json(report.as_json())
@@ -160,11 +160,16 @@ def _check_some(records: "list[Record]") -> None:
         print_notes([f"{counted(len(failed), 'question')} failed; the first: {failed[0].error}"])
 
 
-def _settings(asked: Evaluation, collection: str, records: "list[Record]") -> dict[str, object]:
+def _settings(
+    asked: Evaluation, collection: Collection, records: "list[Record]"
+) -> dict[str, object]:
     """How the questions were put, with what the mesh chose itself."""
+    calibrated = collection.calibration
     finals = [record.answer.final for record in records if record.answer is not None]
     return {
-        "collection": collection,
+        "collection": collection.id,
+        "embedding_model": collection.embedding.model,
+        "min_evidence": calibrated and round(calibrated.min_evidence, 4),
         "model": " ".join(sorted({final.model for final in finals if final.model})),
         "template": " ".join(sorted({final.template for final in finals if final.template})),
         "search": " ".join(sorted({final.mode.lower() for final in finals})),

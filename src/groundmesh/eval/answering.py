@@ -85,6 +85,9 @@ async def ask_all(
     on_done: Callable[[], object] = lambda: None,
 ) -> list[Record]:
     """A record for each question, in their order; only a mesh that is away ends it."""
+    # One before the clocks start: it opens connections, and a gateway learns the model's tokens.
+    for put in puts[:1]:
+        await _record(mesh, put, how)
     records: dict[int, Record] = {}
     waiting = iter(enumerate(puts))
 
