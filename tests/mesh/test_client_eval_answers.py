@@ -122,13 +122,13 @@ async def test_an_interruption_leaves_no_half_report(
         max_tokens=None,
         limit=None,
         seed=0,
-        concurrency=2,
+        concurrency=1,
         timeout_s=20.0,
         report=cli.folder / "one",
     )
     evaluation = eval_answers.evaluate_answers(asked, server=cli.server, as_json=False)
     running = asyncio.create_task(evaluation)
-    await until(lambda: memory.open_calls == 2)
+    await until(lambda: memory.open_calls)
     running.cancel()  # as Ctrl-C does
     with pytest.raises(asyncio.CancelledError):
         await running
