@@ -192,10 +192,10 @@ class FakeRetriever(FakeLeaf):
     def _collection(self) -> collection_pb2.GetCollectionResponse:
         if self.fails_to_get is not None:
             raise self.fails_to_get
-        found = collection_pb2.Collection()
+        response = collection_pb2.GetCollectionResponse()
         if self.least_evidence is not None:
-            found.calibration.min_evidence = self.least_evidence
-        return collection_pb2.GetCollectionResponse(collection=found)
+            response.collection.calibration.min_evidence = self.least_evidence
+        return response
 
     def _empty(self, method: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         request_type = GetMessageClass(method.input_type)
