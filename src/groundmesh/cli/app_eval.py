@@ -67,7 +67,7 @@ QuestionLimit = Annotated[
         "--limit",
         "-n",
         min=1,
-        help="Put so many questions, always the same ones. [default: all; to calibrate, 1000]",
+        help="Put so many questions, always the same ones. [default: all; to calibrate, 300]",
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Another one puts other questions.")]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from groundmesh.eval.questions import QuestionSet
     from groundmesh.eval.sample import Put
 
-PROBES = 1_000
+PROBES = 300
 """Questions that a calibration searches for, each twice, unless told otherwise."""
 
 
