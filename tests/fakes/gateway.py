@@ -69,6 +69,8 @@ class Memory:
     rerank_score: float | None = None
     """Of each passage; None: it was not reranked."""
     answer: tuple[str, ...] = ("Three months", " [1].")
+    answers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """To questions that have an answer of their own."""
     citations: list[gateway_pb2.Citation] = field(default_factory=lambda: [citation()])
     final: gateway_pb2.AnswerFinal = field(default_factory=final)
     """With the template that was asked for, if one was."""
@@ -76,6 +78,8 @@ class Memory:
     """What a question with a conversation before it is made into."""
     found: dict[str, list[str]] = field(default_factory=dict)
     """What Search finds for a query, as URIs, best first; for any other query one contract."""
+    near: dict[str, float] = field(default_factory=dict)
+    """The cosine of what Search finds for a query."""
     unwanted: set[str] = field(default_factory=set)
     """URIs that Ingest fails."""
     refused: dict[int, MeshError] = field(default_factory=dict)
@@ -134,7 +138,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
             standalone_question=self.memory.standalone_question if request.history else "",
         )
         yield gateway_pb2.AskResponse(sources=sources)
-        for text in self.memory.answer:
+        for text in self.memory.answers.get(request.question, self.memory.answer):
             yield gateway_pb2.AskResponse(delta=gateway_pb2.AnswerDelta(text=text))
             await self.memory.pause.wait()
             if self.memory.asked is not None:
@@ -155,8 +159,11 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
         if request.retrieval.mode in self.memory.refused:
             raise self.memory.refused[request.retrieval.mode]
         found = self.memory.found.get(request.query)
+        chunks = [self._chunk()] if found is None else [*map(scored_chunk, found)]
+        for chunk in chunks:
+            chunk.dense_score = self.memory.near.get(request.query, chunk.dense_score)
         return gateway_pb2.GatewayServiceSearchResponse(
-            chunks=[self._chunk()] if found is None else map(scored_chunk, found),
+            chunks=chunks,
             mode=retriever_pb2.SEARCH_MODE_HYBRID,
             timings=[timing(gateway_pb2.STAGE_TOTAL, 12)],
             degraded=["no full text here"],
@@ -278,7 +285,10 @@ class FakeCollections(collection_pb2_grpc.CollectionServiceServicer):
     ) -> collection_pb2.UpdateCollectionResponse:
         self.memory.requests.append(request)
         found = self.memory.collection(request.collection.name)
-        found.description = request.collection.description
+        if "calibration" in request.update_mask.paths:
+            found.calibration.CopyFrom(request.collection.calibration)
+        else:
+            found.description = request.collection.description
         return collection_pb2.UpdateCollectionResponse(collection=found)
 
     async def DeleteCollection(

@@ -149,6 +149,10 @@ class FakeRetriever(FakeLeaf):
     """Of documents, by name."""
     fails_to_read: MeshError | None = None
     """What reading of texts ends with."""
+    least_evidence: float | None = None
+    """To which collections are calibrated."""
+    fails_to_get: MeshError | None = None
+    """What reading of a collection ends with."""
 
     async def Search(
         self, request: retriever_pb2.SearchRequest, context: Context
@@ -190,6 +194,14 @@ class FakeRetriever(FakeLeaf):
         text = self.texts.get(request.name, b"")[request.start_byte : request.end_byte]
         return document_pb2.GetDocumentTextResponse(text=text)
 
+    def _collection(self) -> collection_pb2.GetCollectionResponse:
+        if self.fails_to_get is not None:
+            raise self.fails_to_get
+        response = collection_pb2.GetCollectionResponse()
+        if self.least_evidence is not None:
+            response.collection.calibration.min_evidence = self.least_evidence
+        return response
+
     def _empty(self, method: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         request_type = GetMessageClass(method.input_type)
         response_type = GetMessageClass(method.output_type)
@@ -198,6 +210,8 @@ class FakeRetriever(FakeLeaf):
             await self.seen(request, context)
             if isinstance(request, document_pb2.GetDocumentTextRequest):
                 return self._text(request)
+            if isinstance(request, collection_pb2.GetCollectionRequest):
+                return self._collection()
             return response_type()
 
         return grpc.unary_unary_rpc_method_handler(

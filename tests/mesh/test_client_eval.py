@@ -144,7 +144,7 @@ async def test_a_folder_of_another_kind_touches_no_mesh(cli: Cli, memory: Memory
 async def test_without_its_libraries_it_says_what_to_install(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("groundmesh.cli.evaluate.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("groundmesh.cli.corpus.importlib.util.find_spec", lambda name: None)
     result = await cli("eval", "retrieval", "fruit")
     assert result.code == 1
     assert "pip install 'groundmesh[eval]'" in result.err

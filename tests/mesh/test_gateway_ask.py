@@ -6,7 +6,7 @@ import pytest
 
 from groundmesh.prompting import DEFAULT_TEMPLATE
 from groundmesh.v1 import common_pb2, embedder_pb2, gateway_pb2, generator_pb2, retriever_pb2
-from groundmesh_gateway.ask import NO_ANSWER, NOTHING_FOUND
+from groundmesh_gateway.abstaining import Abstention, said_instead
 from tests.fakes.leaves import chunk
 from tests.fakes.paced_generator import ANSWER, PacedBackend
 from tests.mesh.gateway_mesh import (
@@ -91,7 +91,9 @@ async def test_what_is_asked_of_the_leaves() -> None:
     assert (search.embedding_model, search.embedding_revision) == ("fake-embedder", "r1")
     assert search.query_vector.rows == 1
     assert (job.sampling.temperature, job.sampling.top_p, job.max_tokens) == (0.0, 0.5, 3)
-    lefts = [*mesh.embedder.time_left, *mesh.retriever.time_left]
+    of_retriever = zip(mesh.retriever.requests, mesh.retriever.time_left, strict=True)
+    lefts = [*mesh.embedder.time_left]  # what is kept for other questions has time of its own
+    lefts += [left for each, left in of_retriever if isinstance(each, retriever_pb2.SearchRequest)]
     assert all(left is not None and 5 < left < 10.5 for left in lefts)  # grpc rounds it up
 
 
@@ -115,16 +117,23 @@ async def test_sparse_search_needs_no_embedder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"), [([], NOTHING_FOUND), ([chunk("Far away.", cosine=0.1)], NO_ANSWER)]
+    ("found", "why"),
+    [
+        ([], Abstention.NO_PASSAGE),
+        ([chunk("Far away.", cosine=0.1)], Abstention.LOW_EVIDENCE),
+    ],
 )
-async def test_without_evidence_the_model_is_not_asked(found: list[Any], said: str) -> None:
+async def test_without_evidence_the_model_is_not_asked(found: list[Any], why: Abstention) -> None:
     async with gateway_mesh(min_score=0.2) as mesh:
         mesh.retriever.chunks = found
         events = await mesh.ask()
     assert kinds(events) == ["sources", "delta", "final"]
     assert not events[0].sources.sources
-    assert text_of(events) == said
-    assert (events[-1].final.abstained, events[-1].final.model) == (True, "")
+    assert text_of(events) == said_instead(why)
+    final = events[-1].final
+    assert (final.abstained, final.model) == (True, "")
+    assert gateway_pb2.Abstention.Name(final.abstention) == f"ABSTENTION_{why.name}"
+    assert final.HasField("evidence") == bool(found)
     assert not mesh.generator.jobs[1:]  # the first is its warm-up
 
 

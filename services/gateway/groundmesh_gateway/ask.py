@@ -17,6 +17,13 @@ from groundmesh.prompting import (
     TokenBudget,
     build_prompt,
 )
+from groundmesh_gateway.abstaining import (
+    Abstention,
+    Listener,
+    abstention,
+    evidence,
+    said_instead,
+)
 from groundmesh_gateway.ask_ports import Asking, Done, Piece, Started
 from groundmesh_gateway.conversation import asked_question
 from groundmesh_gateway.finding import Finder, FindOptions, Found, FoundPassage
@@ -29,11 +36,6 @@ from groundmesh_gateway.grounding import (
     TextDelta,
 )
 from groundmesh_gateway.stages import Stage, Stopwatch
-
-NO_ANSWER = "I found nothing in these documents that answers the question."
-"""What is said instead of an answer when what was found is no evidence for one."""
-NOTHING_FOUND = "I found no passage in these documents for this question."
-"""What is said when there was not even that."""
 
 _LONG_TEXT = 20_000
 """Characters whose counting takes tens of milliseconds, which the event loop shall not wait for."""
@@ -50,7 +52,8 @@ class AskOptions:
     """Most tokens of an answer for which the question sets no bound. What a few passages have to
     say takes fewer; a small model that has said it goes on to the bound all the same."""
     min_score: float = 0.0
-    """Nearness that the best passage must have, else the model is not asked; 0: no bound."""
+    """Cosine that the nearest passage of a collection without a calibration must have, else the
+    model is not asked; 0: no bound."""
     finding: FindOptions = field(default_factory=FindOptions)
     """How passages are found."""
     inferring: InferOptions = field(default_factory=InferOptions)
@@ -70,7 +73,6 @@ class SourcesChosen:
 class Answered(Generic[F]):
     """The end of an answer."""
 
-    abstained: bool
     model: str
     finish: F | None
     seconds: Mapping[Stage, float]
@@ -80,6 +82,9 @@ class Answered(Generic[F]):
     """That of the prompt; empty when the model was not asked."""
     coverage: Coverage | None = None
     """None when the model was not asked."""
+    abstention: Abstention | None = None
+    evidence: float | None = None
+    """The cosine of the question and the passage nearest to it."""
 
 
 AskEvent = SourcesChosen | TextDelta | Citation | Answered[F]
@@ -104,35 +109,51 @@ class Ask(Generic[V, F]):
         asked = await asked_question(self.question, self.history, self.mesh, self.watch)
         self.mesh.find_for(asked.searched)
         standalone = asked.searched if asked.searched != self.question else ""
-        found = await Finder(self.mesh, self.options.finding, self.watch).find()
+        found, least = await self._found()
         found = replace(found, degraded=(*asked.degraded, *found.degraded))
-        if not self._is_evidence(found):
+        why = abstention(found, least, otherwise=self.options.min_score or None)
+        if why is not None:
             yield SourcesChosen((), standalone)
-            yield TextDelta(NO_ANSWER if found.passages else NOTHING_FOUND)
-            yield Answered(
-                abstained=True,
-                model="",
-                finish=None,
-                seconds=self.watch.finish(),
-                removed_citations=0,
-                degraded=found.degraded,
-            )
+            yield TextDelta(said_instead(why))
+            yield self._abstained(why, found)
             return
         self.watch.enter(Stage.PROMPT)
         prompt, max_tokens = await self._prompt(asked.question, found)
         found = replace(found, degraded=(*found.degraded, *_left_out(prompt)))
         sources = tuple((found.passages[each.index], each) for each in prompt.passages)
         yield SourcesChosen(sources, standalone)
+        listener = Listener()
         async with aclosing(self._generate(prompt, max_tokens, found)) as events:
             async for event in events:
-                yield event
+                match event:
+                    case TextDelta():
+                        listener.hear(event.text)
+                        yield event
+                    case Answered():
+                        why = listener.abstention()
+                        yield replace(event, abstention=why, evidence=evidence(found))
+                    case _:
+                        yield event
 
-    def _is_evidence(self, found: Found) -> bool:
-        """Without a nearness there is nothing to hold against the bound."""
-        near = [each.cosine for each in found.passages if each.cosine is not None]
-        if not near or not self.options.min_score:
-            return bool(found.passages)
-        return max(near) >= self.options.min_score
+    async def _found(self) -> tuple[Found, Mapping[str, float]]:
+        """What was found, and the bounds that it is held against; both are asked for at once."""
+        least = asyncio.create_task(self.mesh.least_evidence(), name="calibrations")
+        try:
+            found = await Finder(self.mesh, self.options.finding, self.watch).find()
+            return found, await least
+        finally:
+            least.cancel()
+
+    def _abstained(self, why: Abstention, found: Found) -> Answered[F]:
+        return Answered(
+            model="",
+            finish=None,
+            seconds=self.watch.finish(),
+            removed_citations=0,
+            degraded=found.degraded,
+            abstention=why,
+            evidence=evidence(found),
+        )
 
     async def _prompt(self, question: str, found: Found) -> tuple[GroundedPrompt, int]:
         tokens = await self.mesh.model_tokens()
@@ -198,7 +219,6 @@ class Ask(Generic[V, F]):
         if finish is None:
             raise Unavailable("the generator ended the answer without saying why")
         return Answered(
-            abstained=False,
             model=model,
             finish=finish,
             seconds=self.watch.finish(),

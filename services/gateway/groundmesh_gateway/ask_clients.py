@@ -1,6 +1,6 @@
 """The whole mesh, as a question wants it."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from groundmesh.errors import InvalidArgument, NotFound, Reason, Unavailable
@@ -8,6 +8,7 @@ from groundmesh.prompting import Message
 from groundmesh.v1 import gateway_pb2, generator_pb2, generator_pb2_grpc
 from groundmesh_gateway.ask_ports import Done, ModelTokens, Piece, Started
 from groundmesh_gateway.ask_requests import MAX_STOPS
+from groundmesh_gateway.calibrations import Calibrations
 from groundmesh_gateway.downstreams import Downstream, Downstreams
 from groundmesh_gateway.find_clients import RemoteFinding
 from groundmesh_gateway.model_tokens import ModelTokensCache
@@ -25,16 +26,22 @@ class RemoteAsking(RemoteFinding):
         tokens: ModelTokensCache,
         models: QueryModels,
         *,
+        calibrations: Calibrations,
         temperature: float,
     ) -> None:
         """``temperature`` is for a question that sets none."""
         super().__init__(request.question, request, downstreams, models)
         self._model = request.model
         self._tokens = tokens
+        self._calibrations = calibrations
         self._sampling = generator_pb2.Sampling()
         self._sampling.CopyFrom(request.sampling)
         if not request.sampling.HasField("temperature"):
             self._sampling.temperature = temperature
+
+    async def least_evidence(self) -> Mapping[str, float]:
+        """The cosine that a passage of each calibrated collection must have."""
+        return await self._calibrations.of(self._collections)
 
     async def model_tokens(self) -> ModelTokens:
         """The model that is to answer."""

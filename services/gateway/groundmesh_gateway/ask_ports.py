@@ -1,6 +1,6 @@
 """What a question needs of the mesh: small protocols, and the values that go through them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -52,6 +52,10 @@ class Asking(Finding[V], Protocol[V, F]):
 
     async def embed_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
         """A vector for each piece of a text, by the model that the passages have theirs of."""
+        ...
+
+    async def least_evidence(self) -> Mapping[str, float]:
+        """The cosine that a passage of each calibrated collection must have; raises nothing."""
         ...
 
     async def model_tokens(self) -> ModelTokens:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from google.protobuf.duration_pb2 import Duration
 
 from groundmesh.v1 import gateway_pb2, generator_pb2, retriever_pb2
+from groundmesh_gateway.abstaining import Abstention
 from groundmesh_gateway.ask import Answered, AskEvent, SourcesChosen
 from groundmesh_gateway.find_wire import scored_chunk
 from groundmesh_gateway.grounding import Citation, CitationKind, Coverage, TextDelta
@@ -26,6 +27,13 @@ _KINDS = {
     CitationKind.VERBATIM: gateway_pb2.CITATION_KIND_VERBATIM,
     CitationKind.MARKER: gateway_pb2.CITATION_KIND_MARKER,
     CitationKind.INFERRED: gateway_pb2.CITATION_KIND_INFERRED,
+}
+
+_ABSTENTIONS = {
+    None: gateway_pb2.ABSTENTION_UNSPECIFIED,
+    Abstention.NO_PASSAGE: gateway_pb2.ABSTENTION_NO_PASSAGE,
+    Abstention.LOW_EVIDENCE: gateway_pb2.ABSTENTION_LOW_EVIDENCE,
+    Abstention.MODEL: gateway_pb2.ABSTENTION_MODEL,
 }
 
 
@@ -96,7 +104,7 @@ def _final(
 ) -> gateway_pb2.AnswerFinal:
     finish = event.finish or generator_pb2.GenerationFinal()
     return gateway_pb2.AnswerFinal(
-        abstained=event.abstained,
+        abstained=event.abstention is not None,
         model=event.model,
         finish_reason=finish.finish_reason,
         usage=finish.usage,
@@ -106,4 +114,6 @@ def _final(
         degraded=event.degraded,
         template=event.template,
         coverage=None if event.coverage is None else _coverage(event.coverage),
+        abstention=_ABSTENTIONS[event.abstention],
+        evidence=event.evidence,
     )

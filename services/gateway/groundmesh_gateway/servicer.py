@@ -14,6 +14,7 @@ from groundmesh_gateway.ask import Ask, AskOptions
 from groundmesh_gateway.ask_clients import RemoteAsking
 from groundmesh_gateway.ask_requests import check_ask, check_search
 from groundmesh_gateway.ask_wire import timings, to_response
+from groundmesh_gateway.calibrations import Calibrations
 from groundmesh_gateway.downstreams import Downstreams
 from groundmesh_gateway.find_clients import RemoteFinding
 from groundmesh_gateway.find_wire import scored_chunk
@@ -48,10 +49,12 @@ class AskServicer:
         self._settings = settings
         self._tokens = ModelTokensCache(RemoteTokenizers(downstreams.generator))
         self._models = QueryModels(downstreams.retriever)
+        self._calibrations = Calibrations(downstreams.retriever)
 
     async def close(self) -> None:
         """End what was begun for calls, all of which are over."""
         await self._tokens.close()
+        await self._calibrations.close()
 
     async def Ask(  # noqa: N802 - the contract's name, here and below
         self, request: gateway_pb2.AskRequest, _context: Context
@@ -64,6 +67,7 @@ class AskServicer:
             self._downstreams,
             self._tokens,
             self._models,
+            calibrations=self._calibrations,
             temperature=self._settings.temperature,
         )
         bound = request.sampling.max_tokens if request.sampling.HasField("max_tokens") else None

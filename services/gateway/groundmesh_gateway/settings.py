@@ -67,8 +67,8 @@ class GatewaySettings(ServerSettings):
     answer_tokens: int = AskOptions.answer_tokens
     """Most tokens of an answer for which the question sets no bound."""
     min_score: float = AskOptions.min_score
-    """Cosine that the best passage must have, else the question is not put to the model; 0: no
-    bound."""
+    """Cosine that the nearest passage must have, else the question is not put to the model, for
+    collections that are not calibrated (groundmesh eval answers --calibrate); 0: no bound."""
     min_inferred_score: float = InferOptions.min_score
     """How well a sentence of an answer that cites nothing must agree with one of a passage to be
     given that as its citation, 0 to 1; over 1: no citation is inferred."""

@@ -11,7 +11,9 @@ from groundmesh_retriever import analysis
 from groundmesh_retriever.catalog import chunk_sets, reindexes, times
 from groundmesh_retriever.catalog import collections as rows
 from groundmesh_retriever.model import (
+    Calibration,
     Collection,
+    CollectionChange,
     CollectionView,
     EmbeddingModel,
     Index,
@@ -28,6 +30,15 @@ _MAX_TOKENS = 1 << 20
 _MAX_NAME_BYTES = 1_024
 _MAX_PROMPT_BYTES = 8_192
 _DEFAULT_OVERLAP_SHARE = 8
+_MAX_COUNT = 2**31 - 1
+_CALIBRATION = (
+    ("min_evidence", -1, 1),
+    ("auc", 0, 1),
+    ("false_refusal_rate", 0, 1),
+    ("false_answer_rate", 0, 1),
+    ("answerable_questions", 0, _MAX_COUNT),
+    ("unanswerable_questions", 0, _MAX_COUNT),
+)
 
 
 class Collections:
@@ -82,11 +93,13 @@ class Collections:
         page = found[:page_size]
         return page, tokens.make(page[-1].collection.name.collection, listing=listing)
 
-    async def describe(self, name: CollectionName, description: str) -> CollectionView:
-        """Change the description."""
-        check_description(description)
+    async def change(self, name: CollectionName, change: CollectionChange) -> CollectionView:
+        """Change what needs no other index."""
+        check_description(change.description)
+        if change.calibration is not None:
+            check_calibration(change.calibration)
         async with self._parts.database.writing() as connection:
-            await rows.describe(connection, name, description)
+            await rows.change(connection, name, change)
             return await self._parts.view(connection, name)
 
     async def delete(self, name: CollectionName) -> None:
@@ -120,6 +133,16 @@ def complete(config: IndexConfig, *, overlap_given: bool) -> IndexConfig:
 def check_description(description: str) -> None:
     """InvalidArgument when a description is too long."""
     _at_most(description, "collection.description", MAX_DESCRIPTION_BYTES)
+
+
+def check_calibration(calibration: Calibration) -> None:
+    """InvalidArgument for figures that nobody can have measured."""
+    for part, least, most in _CALIBRATION:
+        value = getattr(calibration, part)
+        if not least <= value <= most:  # which NaN is not
+            raise InvalidArgument.of_field(
+                f"collection.calibration.{part}", f"must be {least} to {most}, not {value}"
+            )
 
 
 def check_config(config: IndexConfig, *, at: str) -> None:

@@ -67,6 +67,23 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """From which cosine of question and best passage on a question is answered, as measured."""
+
+    min_evidence: float
+    auc: float
+    """The area under the curve of belonging questions told from others by that cosine."""
+    false_refusal_rate: float
+    """Of belonging questions."""
+    false_answer_rate: float
+    """Of others."""
+    answerable_questions: int
+    unanswerable_questions: int
+    update_time: datetime | None = None
+    """When it was set; the catalog's to say."""
+
+
+@dataclass(frozen=True)
 class Collection:
     """A set of documents that are searched together."""
 
@@ -79,6 +96,17 @@ class Collection:
     update_time: datetime
     swap_time: datetime | None = None
     """When its index took the place of another; None for a first one."""
+    calibration: Calibration | None = None
+    """Of the embedding model that serves."""
+
+
+@dataclass(frozen=True)
+class CollectionChange:
+    """What of a collection, without another index, is to be different: that of ``fields``."""
+
+    fields: frozenset[str]
+    description: str = ""
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from typing import Any
 
 import grpc.aio
 
-from groundmesh.errors import InvalidArgument
 from groundmesh.identity import current_principal
 from groundmesh.names import CollectionName, TenantName
 from groundmesh.server.checks import max_bytes, require_name
@@ -15,6 +14,7 @@ from groundmesh_retriever.wire.collections import (
     from_view,
     new_name,
     to_change,
+    to_collection_change,
     to_config,
 )
 from groundmesh_retriever.wire.common import page_size
@@ -62,11 +62,9 @@ class CollectionServicer(collection_pb2_grpc.CollectionServiceServicer):
     async def UpdateCollection(  # noqa: N802
         self, request: collection_pb2.UpdateCollectionRequest, _context: Context
     ) -> collection_pb2.UpdateCollectionResponse:
-        """Change a description."""
+        """Change the description or the calibration."""
         name = require_name(request.collection.name, CollectionName, field="collection.name")
-        if list(request.update_mask.paths) not in ([], ["description"]):
-            raise InvalidArgument.of_field("update_mask", "only description can be changed")
-        view = await self._collections.describe(name, request.collection.description)
+        view = await self._collections.change(name, to_collection_change(request))
         return collection_pb2.UpdateCollectionResponse(collection=from_view(view))
 
     async def DeleteCollection(  # noqa: N802

@@ -1,8 +1,6 @@
 """``groundmesh eval retrieval``."""
 
 import asyncio
-import importlib.util
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundmesh.cli.ingest import ensure_collection, follow
+from groundmesh.cli.corpus import check_installed, default_collection, ingest_corpus
 from groundmesh.cli.options import FusionName, SearchModeName
 from groundmesh.cli.output import (
     console,
@@ -22,7 +20,6 @@ from groundmesh.cli.output import (
 )
 from groundmesh.cli.problems import Exit, Problem
 from groundmesh.cli.retrieval import retrieval
-from groundmesh.cli.tally import Tally
 from groundmesh.client import Client, Retrieval
 from groundmesh.errors import FailedPrecondition, Reason
 
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from groundmesh.eval.report import ModeReport
     from groundmesh.eval.searching import Searched, Searching
 
-_LIBRARIES = ("ir_measures", "matplotlib", "numpy")
-_LONGEST_NAME = 63
 DEPTH = 100
 """How many documents each search finds: those that Recall@100 looks at."""
 
@@ -53,7 +48,7 @@ class Evaluation:
 
 async def evaluate(asked: Evaluation, *, server: str, as_json: bool) -> Exit:
     """Ingest a data set, put its queries in every mode, and print the measures."""
-    _check_installed()
+    check_installed()
     from groundmesh.eval import beir, plot
 
     if asked.plot is not None:
@@ -62,7 +57,9 @@ async def evaluate(asked: Evaluation, *, server: str, as_json: bool) -> Exit:
     collection = asked.collection or default_collection(dataset.name)
     print_notes(_notes(dataset))
     async with Client(server) as mesh:
-        tally = await _ingest(mesh, dataset, collection)
+        tally = await ingest_corpus(
+            mesh, dataset.uploads(), collection=collection, total=dataset.documents
+        )
         reports = await _reports(mesh, dataset, collection, asked)
     if not reports:
         raise Problem("no mode could be evaluated")
@@ -103,20 +100,6 @@ def searches(
     return named
 
 
-def default_collection(dataset: str) -> str:
-    """The collection of a data set: one that no ingestion of anything else is likely to name."""
-    return f"eval-{re.sub('[^a-z0-9]+', '-', dataset.lower())}"[:_LONGEST_NAME].strip("-")
-
-
-def _check_installed() -> None:
-    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise Problem(
-            f"evaluation needs {', '.join(missing)}",
-            hint="install what it needs with `make setup`, or `pip install 'groundmesh[eval]'`",
-        )
-
-
 def _notes(dataset: "Dataset") -> list[str]:
     notes = []
     if dataset.blank:
@@ -126,20 +109,6 @@ def _notes(dataset: "Dataset") -> list[str]:
         missing = counted(dataset.missing, "relevant document")
         notes.append(f"{missing} blank or not in the corpus: counted as not found")
     return notes
-
-
-async def _ingest(mesh: Client, dataset: "Dataset", collection: str) -> Tally:
-    await ensure_collection(mesh, collection)
-    tally = Tally()
-    events = mesh.ingest(dataset.uploads(), collection=collection, create=False)
-    await follow(events, tally, total=dataset.documents, noun="document")
-    sys.stderr.write(tally.summary(collection, noun="document") + "\n")
-    there = (await mesh.collections.get(collection)).document_count
-    strangers = there - (tally.done - len(tally.failures))
-    if strangers > 0:
-        others = counted(strangers, "other document")
-        print_notes([f"{collection} holds {others}, which take part in every ranking"])
-    return tally
 
 
 async def _reports(

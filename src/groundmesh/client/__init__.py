@@ -44,6 +44,7 @@ from groundmesh.client.options import (
     WeightedFusion,
 )
 from groundmesh.client.values import (
+    Calibration,
     Chunk,
     Collection,
     Document,
@@ -66,6 +67,7 @@ __all__ = [
     "Answer",
     "AnyOf",
     "AskEvent",
+    "Calibration",
     "ChatMessage",
     "Chunk",
     "Citation",

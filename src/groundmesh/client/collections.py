@@ -6,7 +6,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from groundmesh.client import from_wire, to_wire
 from groundmesh.client.connection import Connection
-from groundmesh.client.values import Collection, IndexSettings, Reindex, ReindexEvent
+from groundmesh.client.values import (
+    Calibration,
+    Collection,
+    IndexSettings,
+    Reindex,
+    ReindexEvent,
+)
 from groundmesh.v1 import collection_pb2, gateway_pb2
 from groundmesh.v1.collection_pb2_grpc import CollectionServiceStub
 from groundmesh.v1.gateway_pb2_grpc import GatewayServiceStub
@@ -76,6 +82,24 @@ class Collections:
         request = collection_pb2.UpdateCollectionRequest(
             collection=collection_pb2.Collection(name=name, description=description),
             update_mask=FieldMask(paths=["description"]),
+        )
+        call = self._stub.UpdateCollection(request, timeout=self._connection.write_s(timeout_s))
+        response = await self._connection.of(call)
+        return from_wire.collection(response.collection)
+
+    async def calibrate(
+        self,
+        collection: str,
+        calibration: Calibration | None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Collection:
+        """Set from which evidence on questions are answered; None: as the gateway is set."""
+        name = self._connection.collection(collection)
+        wire = None if calibration is None else to_wire.calibration(calibration)
+        request = collection_pb2.UpdateCollectionRequest(
+            collection=collection_pb2.Collection(name=name, calibration=wire),
+            update_mask=FieldMask(paths=["calibration"]),
         )
         call = self._stub.UpdateCollection(request, timeout=self._connection.write_s(timeout_s))
         response = await self._connection.of(call)

@@ -19,7 +19,7 @@ from groundmesh.client.options import (
     Sampling,
     WeightedFusion,
 )
-from groundmesh.client.values import IndexSettings, Metadata
+from groundmesh.client.values import Calibration, IndexSettings, Metadata
 from groundmesh.v1 import (
     collection_pb2,
     embedder_pb2,
@@ -38,6 +38,18 @@ def index_config(settings: IndexSettings) -> collection_pb2.IndexConfig:
         embedding=embedder_pb2.EmbeddingModel(model=settings.embedding_model),
         splitting=splitting,
         analysis=collection_pb2.AnalysisConfig(language=settings.language),
+    )
+
+
+def calibration(values: Calibration) -> collection_pb2.Calibration:
+    """From when on a question is answered."""
+    return collection_pb2.Calibration(
+        min_evidence=values.min_evidence,
+        auc=values.auc,
+        false_refusal_rate=values.false_refusal_rate,
+        false_answer_rate=values.false_answer_rate,
+        answerable_questions=values.answerable_questions,
+        unanswerable_questions=values.unanswerable_questions,
     )
 
 

@@ -75,6 +75,24 @@ ReindexEvent: TypeAlias = ReindexFailed | ReindexProgress
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """From which cosine of question and nearest passage on a question is put to the model."""
+
+    min_evidence: float
+    auc: float
+    """How often a belonging question has more evidence than another one."""
+    false_refusal_rate: float
+    """Of belonging questions, with this bound."""
+    false_answer_rate: float
+    """Of others."""
+    answerable_questions: int
+    """That it was measured on."""
+    unanswerable_questions: int
+    updated: datetime | None = None
+    """The server's to set."""
+
+
+@dataclass(frozen=True)
 class Collection:
     """A set of documents that are searched together."""
 
@@ -89,6 +107,8 @@ class Collection:
     updated: datetime
     reindex: Reindex | None = None
     """The one under way."""
+    calibration: Calibration | None = None
+    """None: the gateway's own bound holds."""
 
     @property
     def id(self) -> str:

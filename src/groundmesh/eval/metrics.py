@@ -36,6 +36,13 @@ def measured(judgements: Judgements, rankings: Mapping[str, Sequence[str]]) -> d
     }
 
 
+def mean_of(values: Sequence[float]) -> Measured:
+    """The mean of some values, at least one, and its interval."""
+    column = np.asarray(values, dtype=np.float64)[:, np.newaxis]
+    low, high = bootstrap(column)
+    return Measured(float(column.mean()), float(low[0]), float(high[0]))
+
+
 def per_query(judgements: Judgements, rankings: Mapping[str, Sequence[str]]) -> NDArray[np.float64]:
     """A row for each judged query, a column for each of ``MEASURES``."""
     measures = [ir_measures.parse_measure(name) for name in MEASURES.values()]

@@ -1,7 +1,7 @@
 """The way of a question, on fakes in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +10,8 @@ import pytest
 
 from groundmesh.errors import InvalidArgument, MeshError, Unavailable
 from groundmesh.prompting import ChatTokens, Message, Passage, Reserved
+from groundmesh_gateway.abstaining import Abstention, said_instead
 from groundmesh_gateway.ask import (
-    NO_ANSWER,
-    NOTHING_FOUND,
     Answered,
     Ask,
     AskOptions,
@@ -24,9 +23,11 @@ from groundmesh_gateway.grounding import Citation, Coverage, TextDelta
 from groundmesh_gateway.stages import Stage
 
 
-def passage(text: str = "So it is.", *, cosine: float | None = 0.5) -> FoundPassage:
-    end = 10 + len(text.encode())
-    return FoundPassage(Passage("Guide", "", text), "d", 0, 10, end, 0.5, cosine, chunks=(0,))
+def passage(
+    text: str = "So it is.", *, cosine: float | None = 0.5, collection: str = "c"
+) -> FoundPassage:
+    end, document = 10 + len(text.encode()), f"{collection}/documents/d"
+    return FoundPassage(Passage("Guide", "", text), document, 0, 10, end, 0.5, cosine, chunks=(0,))
 
 
 @dataclass
@@ -47,6 +48,7 @@ class FakeMesh:
     wants_vector: bool = True
     truncated: bool = False
     window: int = 4000
+    least: Mapping[str, float] = field(default_factory=dict)
     messages: Sequence[Message] = ()
     max_tokens: int = 0
     stops: Sequence[str] = ()
@@ -89,6 +91,9 @@ class FakeMesh:
     async def read(self, document: str, start_byte: int, end_byte: int) -> bytes:
         raise AssertionError("it was not asked for")
 
+    async def least_evidence(self) -> Mapping[str, float]:
+        return self.least
+
     async def model_tokens(self) -> ModelTokens:
         return ModelTokens(
             "m", self.window, 1000, ChatTokens(), lambda text: len(text.split()), Reserved()
@@ -123,7 +128,7 @@ async def test_the_way_of_a_question() -> None:
     (citation,) = [event for event in events if isinstance(event, Citation)]
     assert (citation.passage.number, citation.passage.start_byte) == (2, 10)
     assert (citation.answer_start_byte, citation.answer_end_byte) == (0, 8)
-    assert (last.model, last.finish, last.abstained) == ("m", 7, False)
+    assert (last.model, last.finish, last.abstention, last.evidence) == ("m", 7, None, 0.5)
     assert last.coverage == Coverage(sentences=1, cited=1, marker=1)
     assert list(last.seconds) == [
         Stage.EMBED,
@@ -140,25 +145,59 @@ async def test_the_way_of_a_question() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cosines", "min_score", "abstains"),
+    ("cosines", "least", "min_score", "why"),
     [
-        ([], 0.0, True),
-        ([0.1, 0.3], 0.2, False),
-        ([0.1, 0.1], 0.2, True),
-        ([-0.1], 0.0, False),  # no bound is set
-        ([None, 0.1], 0.2, True),
-        ([None, None], 0.2, False),  # a sparse search has no nearness
+        ([], {}, 0.0, Abstention.NO_PASSAGE),
+        ([0.1, 0.3], {}, 0.2, None),
+        ([0.1, 0.1], {}, 0.2, Abstention.LOW_EVIDENCE),
+        ([-0.1], {}, 0.0, None),  # no bound is set
+        ([None, 0.1], {}, 0.2, Abstention.LOW_EVIDENCE),
+        ([None, None], {"c": 0.9}, 0.2, None),  # a sparse search has no nearness
+        ([0.3], {"c": 0.4}, 0.2, Abstention.LOW_EVIDENCE),  # its own bound holds
+        ([0.3], {"c": 0.3}, 0.4, None),
+        ([-0.1], {"c": 0.0}, 0.0, Abstention.LOW_EVIDENCE),  # a bound of 0 is one
+        ([0.3], {"other": 0.4}, 0.0, None),
     ],
 )
 async def test_when_it_abstains(
-    cosines: list[float | None], min_score: float, abstains: bool
+    cosines: list[float | None],
+    least: dict[str, float],
+    min_score: float,
+    why: Abstention | None,
 ) -> None:
-    mesh = FakeMesh(found=[passage(cosine=cosine) for cosine in cosines])
+    mesh = FakeMesh(found=[passage(cosine=cosine) for cosine in cosines], least=least)
     events, last = await answered(mesh, min_score=min_score)
-    assert last.abstained == abstains
-    said = NO_ANSWER if cosines else NOTHING_FOUND
-    assert (TextDelta(said) in events) == abstains
-    assert bool(mesh.messages) != abstains
+    assert last.abstention is why
+    assert last.evidence == max((each for each in cosines if each is not None), default=None)
+    assert bool(mesh.messages) == (why is None)
+    if why is not None:
+        assert TextDelta(said_instead(why)) in events
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "why"),
+    [(0.5, 0.3, None), (0.3, 0.5, None), (0.3, 0.3, Abstention.LOW_EVIDENCE)],
+)
+async def test_of_several_collections_one_with_evidence_is_enough(
+    near: float, far: float, why: Abstention | None
+) -> None:
+    found = [passage(cosine=near), passage(cosine=far, collection="other")]
+    _, last = await answered(FakeMesh(found=found, least={"c": 0.4, "other": 0.45}))
+    assert last.abstention is why
+
+
+async def test_what_fell_behind_the_limit_is_evidence_too() -> None:
+    found = [passage(cosine=0.1), passage(cosine=0.6)]
+    _, last = await answered(FakeMesh(found=found, wish=Wish(limit=1), least={"c": 0.5}))
+    assert (last.abstention, last.evidence) == (None, 0.6)
+
+
+async def test_a_model_that_declines_is_believed_and_its_words_stay() -> None:
+    said = [Started("m"), Piece("The passages do "), Piece("not say so [1"), Piece("]."), Done(7)]
+    events, last = await answered(FakeMesh(pieces=said))
+    assert (last.abstention, last.model) == (Abstention.MODEL, "m")
+    text = "".join(each.text for each in events if isinstance(each, TextDelta))
+    assert text == "The passages do not say so [1]."
 
 
 async def test_a_search_without_a_vector_embeds_nothing() -> None:

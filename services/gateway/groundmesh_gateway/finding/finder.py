@@ -61,7 +61,8 @@ class Finder(Generic[V]):
             passages = await self._diversified(passages, found.vectors, wish.relevance_weight)
         if wish.merge_neighbors:
             passages = await self._merged(passages)
-        return Found(passages[: wish.limit], tuple(self._degraded))
+        nearest = _nearest(found.passages)
+        return Found(passages[: wish.limit], tuple(self._degraded), nearest=nearest)
 
     async def _search(self) -> Found:
         vector = None
@@ -154,3 +155,13 @@ class Finder(Generic[V]):
         left = deadline.remaining()
         with deadline.within(None if left is None else left * self._options.wait_share):
             yield
+
+
+def _nearest(passages: Sequence[FoundPassage]) -> dict[str, float]:
+    """By collection, the largest cosine."""
+    nearest: dict[str, float] = {}
+    for passage in passages:
+        if passage.cosine is not None:
+            collection = passage.document.rpartition("/documents/")[0]
+            nearest[collection] = max(passage.cosine, nearest.get(collection, passage.cosine))
+    return nearest

@@ -1,7 +1,7 @@
 """What goes through the finding of passages."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from groundmesh.prompting import Passage
@@ -53,6 +53,9 @@ class Found:
     degraded: tuple[str, ...] = ()
     vectors: Sequence[Vector] | None = None
     """Of each passage that the search gave; None unless it was asked for them, and has them."""
+    nearest: Mapping[str, float] = field(default_factory=dict)
+    """By collection, the cosine of the query and the nearest chunk that the search gave, whether it
+    is among the passages or not; empty after a search by words alone."""
 
 
 @dataclass(frozen=True)

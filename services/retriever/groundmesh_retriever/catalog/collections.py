@@ -9,10 +9,11 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.names import CollectionName
-from groundmesh_retriever.catalog import chunk_sets, times
+from groundmesh_retriever.catalog import calibrations, chunk_sets, times
 from groundmesh_retriever.catalog.tables import IndexState, collections, documents, indexes
 from groundmesh_retriever.model import (
     Collection,
+    CollectionChange,
     CollectionView,
     EmbeddingModel,
     Index,
@@ -105,10 +106,16 @@ async def add(connection: AsyncConnection, collection: Collection) -> None:
     )
 
 
-async def describe(connection: AsyncConnection, name: CollectionName, description: str) -> None:
-    """Change a collection's description."""
-    change = collections.update().where(_named(name)).values(description=description)
-    uid = (await connection.execute(change.returning(collections.c.uid))).scalar()
+async def change(
+    connection: AsyncConnection, name: CollectionName, change: CollectionChange
+) -> None:
+    """Change a collection's description or calibration."""
+    new = {
+        "description": change.description,
+        "calibration": calibrations.to_stored(change.calibration),
+    }
+    changed = collections.update().where(_named(name)).values({f: new[f] for f in change.fields})
+    uid = (await connection.execute(changed.returning(collections.c.uid))).scalar()
     if uid is not None:
         await touch(connection, uid)
 
@@ -219,6 +226,7 @@ def _collection(row: RowMapping) -> Collection:
         create_time=times.to_datetime(row["create_time"]),
         update_time=times.to_datetime(row["update_time"]),
         swap_time=times.to_datetime(row["index_since"]) if row["index_version"] > 1 else None,
+        calibration=calibrations.of_stored(row["calibration"]),
     )
 
 

@@ -138,10 +138,11 @@ async def swap(connection: AsyncConnection, collection: Collection, reindex: Rei
         .where(document_table.c.collection_uid == collection.uid)
         .values(chunk_count=chunk_count)
     )
+    new: dict[str, object] = {"index_id": reindex.index.id}
+    if collection.index.config.embedding != reindex.index.config.embedding:
+        new["calibration"] = None  # it was measured with the vectors of the old model
     await connection.execute(
-        collection_table.update()
-        .where(collection_table.c.uid == collection.uid)
-        .values(index_id=reindex.index.id)
+        collection_table.update().where(collection_table.c.uid == collection.uid).values(new)
     )
     # Later than whatever was committed: a search knows from it what it may have missed.
     await collections.touch(connection, collection.uid)

@@ -72,6 +72,7 @@ collections = Table(
     Column("index_id", _HEX, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
+    Column("calibration", JSON(none_as_null=True)),
     UniqueConstraint("tenant", "collection_id", name="uq_collections_name"),
 )
 

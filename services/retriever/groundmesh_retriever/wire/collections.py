@@ -6,6 +6,8 @@ from groundmesh.server.checks import require_name
 from groundmesh.v1 import collection_pb2, embedder_pb2
 from groundmesh_retriever.collections import complete
 from groundmesh_retriever.model import (
+    Calibration,
+    CollectionChange,
     CollectionView,
     EmbeddingModel,
     IndexConfig,
@@ -56,6 +58,20 @@ def to_change(sent: collection_pb2.IndexConfig) -> IndexChange:
     )
 
 
+def to_collection_change(request: collection_pb2.UpdateCollectionRequest) -> CollectionChange:
+    """What of a collection is to be different; an empty mask means the description, as ever."""
+    fields = frozenset(request.update_mask.paths) or frozenset({"description"})
+    if not fields <= {"description", "calibration"}:
+        raise InvalidArgument.of_field(
+            "update_mask", "only description and calibration can be changed"
+        )
+    sent = request.collection
+    given = "calibration" in fields and sent.HasField("calibration")
+    return CollectionChange(
+        fields, sent.description, _to_calibration(sent.calibration) if given else None
+    )
+
+
 def from_reindex(view: ReindexView) -> collection_pb2.Reindex:
     """A reindex under way."""
     reindex = view.reindex
@@ -84,6 +100,31 @@ def from_view(view: CollectionView) -> collection_pb2.Collection:
         create_time=timestamp(collection.create_time),
         update_time=timestamp(collection.update_time),
         reindex=from_reindex(view.reindex) if view.reindex else None,
+        calibration=_from_calibration(collection.calibration) if collection.calibration else None,
+    )
+
+
+def _to_calibration(sent: collection_pb2.Calibration) -> Calibration:
+    return Calibration(
+        min_evidence=sent.min_evidence,
+        auc=sent.auc,
+        false_refusal_rate=sent.false_refusal_rate,
+        false_answer_rate=sent.false_answer_rate,
+        answerable_questions=sent.answerable_questions,
+        unanswerable_questions=sent.unanswerable_questions,
+    )
+
+
+def _from_calibration(calibration: Calibration) -> collection_pb2.Calibration:
+    since = calibration.update_time
+    return collection_pb2.Calibration(
+        min_evidence=calibration.min_evidence,
+        auc=calibration.auc,
+        false_refusal_rate=calibration.false_refusal_rate,
+        false_answer_rate=calibration.false_answer_rate,
+        answerable_questions=calibration.answerable_questions,
+        unanswerable_questions=calibration.unanswerable_questions,
+        update_time=timestamp(since) if since else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from groundmesh.client.from_wire.common import seconds, time
 from groundmesh.client.values import (
+    Calibration,
     Collection,
     EmbeddingModel,
     IndexSettings,
@@ -32,6 +33,7 @@ def collection(wire: collection_pb2.Collection) -> Collection:
         created=time(wire.create_time),
         updated=time(wire.update_time),
         reindex=reindex(wire.reindex) if wire.HasField("reindex") else None,
+        calibration=_calibration(wire.calibration) if wire.HasField("calibration") else None,
     )
 
 
@@ -72,4 +74,16 @@ def _index_settings(wire: collection_pb2.IndexConfig) -> IndexSettings:
         max_tokens=wire.splitting.max_tokens,
         overlap_tokens=wire.splitting.overlap_tokens if overlap else None,
         language=wire.analysis.language,
+    )
+
+
+def _calibration(wire: collection_pb2.Calibration) -> Calibration:
+    return Calibration(
+        min_evidence=wire.min_evidence,
+        auc=wire.auc,
+        false_refusal_rate=wire.false_refusal_rate,
+        false_answer_rate=wire.false_answer_rate,
+        answerable_questions=wire.answerable_questions,
+        unanswerable_questions=wire.unanswerable_questions,
+        updated=time(wire.update_time) if wire.HasField("update_time") else None,
     )
