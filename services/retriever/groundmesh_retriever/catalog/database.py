@@ -5,9 +5,9 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -45,6 +45,7 @@ class Database:
         self._writer = self._engine.execution_options(write=True)
         self._asking = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reader = _make_reader(url, timeout_s)
+        self._here: Connection | None = None
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="catalog")
         self._joins = self._engine.dialect.name == "sqlite"
         self._joined = Joining[_Work, object](self._write_together, most=_WORKS_A_TRANSACTION)
@@ -53,20 +54,29 @@ class Database:
         """Bring the schema up to date; safe when several replicas do so at once."""
         async with self.writing(timeout_s=10 * self._timeout_s) as connection:
             await connection.run_sync(_migrate)
+        if self._reader is not None:
+            self._here = await asyncio.to_thread(_make_reader_here, self._engine.url)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._joined.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._here is not None:
+            self._here.close()
+            self._here = None
         if self._reader is not None:
             self._reader.dispose()
         await self._engine.dispose()
 
-    async def read(self, question: Callable[[Connection], T]) -> T:
+    async def read(self, question: Callable[[Connection], T], *, brief: bool = False) -> T:
         """Ask the catalog one thing, with as few steps as there can be: searches wait for it.
 
-        One statement sees one state of the catalog; more of them need ``reading``.
+        One statement sees one state of the catalog; more of them need ``reading``. A ``brief``
+        question is for some rows by their keys: SQLite answers it sooner than a thread would begin.
         """
+        if brief and self._here is not None:
+            with suppress(DBAPIError):  # busy being recovered: then it is worth a thread
+                return question(self._here)
         with _errors_translated():
             async with asyncio.timeout(self._timeout_s):
                 if self._reader is None:
@@ -151,12 +161,22 @@ def _make_reader(url: str, timeout_s: float) -> Engine | None:
     """Connections for single questions to SQLite; an asynchronous database needs none."""
     if not url.startswith("sqlite"):
         return None
+    return _sqlite_reader(
+        sa.make_url(url), _BUSY_TIMEOUT_S, pool_timeout=timeout_s, pool_size=_READERS
+    )
+
+
+def _make_reader_here(url: sa.URL) -> Connection:
+    """A connection for the event loop itself: it never waits, and reading needs no lock."""
+    return _sqlite_reader(url, 0.0, poolclass=sa.NullPool).connect()
+
+
+def _sqlite_reader(url: sa.URL, busy_timeout_s: float, **pool: Any) -> Engine:
     engine = sa.create_engine(
-        sa.make_url(url).set(drivername="sqlite+pysqlite"),
+        url.set(drivername="sqlite+pysqlite"),
         isolation_level="AUTOCOMMIT",
-        pool_timeout=timeout_s,
-        pool_size=_READERS,
-        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
+        connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
+        **pool,
     )
     sa.event.listen(engine, "connect", _only_reads)
     return engine
