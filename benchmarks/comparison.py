@@ -1,11 +1,15 @@
 """Two ways of doing the same, measured in turns, so that a noisy machine is noisy to both."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Self
+
+import numpy as np
 
 ROUNDS = 5
+_RESAMPLES = 2_000
 
 Work = Callable[[], Awaitable[object]]
 
@@ -19,12 +23,29 @@ class Comparison:
     this_s: float
     against: str
     against_s: float
+    interval: tuple[float, float] | None = None
+    """Where 95 % of the ratios lie that samples of the same size would give (bootstrap)."""
+
+    @classmethod
+    def of_pairs(
+        cls, what: str, this: tuple[str, Sequence[float]], against: tuple[str, Sequence[float]]
+    ) -> Self:
+        """Of seconds that were taken in pairs, by both at nearly the same time."""
+        ours, theirs = np.array(this[1]), np.array(against[1])
+        drawn = np.random.default_rng(0).integers(len(ours), size=(_RESAMPLES, len(ours)))
+        ratios = np.median(ours[drawn], axis=1) / np.median(theirs[drawn], axis=1)
+        low, high = (float(each) for each in np.quantile(ratios, (0.025, 0.975)))
+        seconds = float(np.median(ours)), float(np.median(theirs))
+        return cls(what, this[0], seconds[0], against[0], seconds[1], interval=(low, high))
 
     def row(self) -> tuple[str, str, str, str]:
         """Its cells for people."""
         this = f"{self.this}: {_readable(self.this_s)}"
         against = f"{self.against}: {_readable(self.against_s)}"
-        return self.what, this, against, f"{self.this_s / self.against_s:.2f}"
+        ratio = f"{self.this_s / self.against_s:.2f}"
+        if self.interval is not None:
+            ratio += f" ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
+        return self.what, this, against, ratio
 
 
 async def in_turns(first: Work, second: Work, *, units: int) -> tuple[float, float]:

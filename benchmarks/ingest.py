@@ -187,7 +187,7 @@ async def main(arguments: Sequence[str]) -> None:
     """Print the rates of each round and their ratio."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks ingest", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with a corpus.jsonl")
-    parser.add_argument("--documents", type=int, default=0, help="only so many; 0: all")
+    parser.add_argument("--documents", type=int, default=500, help="only so many; 0: all")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
     uploads = read_corpus(options.data, documents=options.documents)

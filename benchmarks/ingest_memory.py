@@ -23,7 +23,7 @@ from tests.fakes.embedder_service import fake_embedder
 from tests.fakes.retriever_service import fake_retriever
 from tests.service_process import service_process
 
-MARKS = (5_000, 50_000, 100_000)
+MARKS = (5_000, 50_000)
 MODEL_TOKENS = 256
 SHAPES = {"abstracts": 1_500, "reports": 200_000, "one document": 0}
 """Bytes of each document; 0: one document has them all."""
@@ -121,10 +121,12 @@ def _document(uri: str, size: int) -> Upload:
 async def main(arguments: Sequence[str]) -> None:
     """Print the levels of every shape."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks ingest-memory", description=__doc__)
-    parser.parse_args(arguments)
-    table = Table("documents", *(f"at {mark:,} chunks" for mark in MARKS), "grown", "most")
+    parser.add_argument("--marks", type=int, nargs="+", default=MARKS, help="numbers of chunks")
+    marks = parser.parse_args(arguments).marks
+    columns = (f"at {mark:,} chunks" for mark in marks)
+    table = Table("documents", *columns, "grown", "most", title="Fake embedder, fake retriever")
     for shape, document_bytes in SHAPES.items():
-        levels = await measure(document_bytes)
+        levels = await measure(document_bytes, marks=marks)
         grown = max(level.most for level in levels[1:]) - levels[0].rss
         table.add_row(
             shape,

@@ -15,15 +15,13 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pymilvus import MilvusClient
 
 from benchmarks.comparison import Comparison
 from benchmarks.corpus import passages
-from benchmarks.search_callers import Caller, Place, Question, at_once, one_by_one
+from benchmarks.search_callers import Crowd, Place, Plan, Question, in_turns
 from groundmesh.channel import open_channel, translated
 from groundmesh.errors import Unavailable
 from groundmesh.lifetime import tied
@@ -33,7 +31,7 @@ from groundmesh.v1.common_pb2 import Vectors
 from groundmesh.v1.document_pb2 import Chunk, Document
 from groundmesh.v1.embedder_pb2 import EmbeddingModel
 from groundmesh.v1.retriever_pb2_grpc import RetrieverServiceStub
-from tests.milvus_servers import free_port, milvus_lite
+from tests.milvus_servers import free_port, milvus_client, milvus_lite
 
 if TYPE_CHECKING:
     from groundmesh.v1.retriever_pb2_grpc import RetrieverServiceAsyncStub
@@ -43,18 +41,18 @@ CHUNKS_A_DOCUMENT = 4
 DIMENSION = 384
 LONG = 4
 """Shorter words are mostly stop words."""
-WARM_UP = 20
-ALONE = 200
+WARM_UP = 10
+ALONE = 100
 CALLERS = 20
-EACH = 15
-ROUNDS = 3
+TURNS = 9
+EACH = 4
 MODES = ("DENSE", "SPARSE", "HYBRID")
 PARENT = "tenants/default/collections/bench"
 MODEL = EmbeddingModel(model="none", revision="1", dimension=DIMENSION, max_input_tokens=256)
 
 
 async def measure() -> list[Comparison]:
-    """Each mode with one caller, then with twenty processes."""
+    """Each mode with one caller, then with twenty processes: three minutes in all."""
     rng = np.random.default_rng(0)
     texts = _texts()
     with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder)) as milvus:
@@ -63,23 +61,35 @@ async def measure() -> list[Comparison]:
             await _fill(address, texts, rng)
             place = Place(address, PARENT, milvus.uri, _index(milvus.uri))
             questions = list(_questions(texts, rng))
-            return [each for mode in MODES for each in await _compare(place, mode, questions)]
+            alone = [await _alone(place, mode, questions) for mode in MODES]
+            return alone + await asyncio.to_thread(_together, place, questions)
 
 
-async def _compare(place: Place, mode: str, questions: Sequence[Question]) -> list[Comparison]:
-    taken = await one_by_one(place, mode, questions[: WARM_UP + ALONE])
-    ours_s, theirs_s = (median(each[WARM_UP:]) for each in taken)
-    what = f"{mode.lower()} search"
-    alone = Comparison(f"{what}, one caller", "retriever", ours_s, "pymilvus", theirs_s)
-    shares = [questions[number::CALLERS][: EACH + 1] for number in range(CALLERS)]
-    rounds: dict[str, list[float]] = {"retriever": [], "pymilvus": []}
-    for _ in range(ROUNDS):
-        for kind, seconds in rounds.items():
-            took_s = await asyncio.to_thread(at_once, Caller(kind, place, mode), shares)
-            seconds.append(took_s / (CALLERS * EACH))
-    many = [median(seconds) for seconds in rounds.values()]
-    together = f"{what}, {CALLERS} processes"
-    return [alone, Comparison(together, "retriever", many[0], "pymilvus", many[1])]
+async def _alone(place: Place, mode: str, questions: Sequence[Question]) -> Comparison:
+    ours, theirs = (
+        each[WARM_UP:] for each in await in_turns(place, mode, questions[: WARM_UP + ALONE])
+    )
+    return Comparison.of_pairs(
+        f"{mode.lower()} search, one caller", ("retriever", ours), ("pymilvus", theirs)
+    )
+
+
+def _together(place: Place, questions: Sequence[Question]) -> list[Comparison]:
+    """Crowds of processes of both kinds take turns; a turn of each is a pair."""
+    plan = Plan(place, MODES, TURNS, EACH)
+    shares = [questions[number::CALLERS] for number in range(CALLERS)]
+    with Crowd("retriever", plan, shares) as ours, Crowd("pymilvus", plan, shares) as theirs:
+        return [_turns(mode, ours, theirs) for mode in MODES]
+
+
+def _turns(mode: str, ours: Crowd, theirs: Crowd) -> Comparison:
+    taken = [(ours.turn(), theirs.turn()) for _ in range(TURNS)]
+    our_s, their_s = (
+        [seconds / (CALLERS * EACH) for seconds in each] for each in zip(*taken, strict=True)
+    )
+    return Comparison.of_pairs(
+        f"{mode.lower()} search, {CALLERS} processes", ("retriever", our_s), ("pymilvus", their_s)
+    )
 
 
 def _texts() -> list[str]:
@@ -92,7 +102,7 @@ def _texts() -> list[str]:
 
 
 def _questions(texts: Sequence[str], rng: np.random.Generator) -> Iterator[Question]:
-    for _ in range(CALLERS * (EACH + 1)):
+    for _ in range(CALLERS * (1 + TURNS * EACH)):
         words = [word for word in texts[int(rng.integers(len(texts)))].split() if len(word) > LONG]
         text = " ".join(rng.choice(words or ["python"], size=8))
         yield Question(rng.normal(size=DIMENSION).astype(np.float32), text)
@@ -172,7 +182,7 @@ def _steps(
 
 
 def _index(milvus: str) -> str:
-    client = MilvusClient(milvus)
+    client = milvus_client(milvus)
     try:
         [index] = [name for name in client.list_collections() if name.startswith("gm_")]
     finally:

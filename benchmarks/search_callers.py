@@ -1,16 +1,18 @@
 """The two callers of one store: through the retriever, and straight through pymilvus.
 
-Both ask for the same fields of the same chunks, under the same filter.
+Both ask Milvus for the same: the same expression, the same fields, as many hits, as fresh, and
+in a hybrid search the same two searches at once, fused the same way, the fields of the best
+fetched by their keys. What a caller of pymilvus does not do is to look which versions are live.
 """
 
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,17 @@ from groundmesh.v1.common_pb2 import Vectors
 from groundmesh.v1.retriever_pb2 import SearchMode, SearchRequest
 from groundmesh.v1.retriever_pb2_grpc import RetrieverServiceStub
 from groundmesh_retriever.analysis import analyzer, joined
-from groundmesh_retriever.fusion import by_ranks
+from groundmesh_retriever.fusion import EVEN, fuse
 from groundmesh_retriever.search_run import FUSION_DEPTH
 from groundmesh_retriever.stores.base import Scope
+from groundmesh_retriever.stores.milvus_connection import CHANNEL
 from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
-from groundmesh_retriever.stores.milvus_schema import DENSE_FIELD, OUTPUT_FIELDS, SPARSE_FIELD
+from groundmesh_retriever.stores.milvus_schema import (
+    DENSE_FIELD,
+    KEY_FIELDS,
+    OUTPUT_FIELDS,
+    SPARSE_FIELD,
+)
 
 LIMIT = 10
 START_WITHIN_S = 120.0
@@ -74,14 +82,12 @@ async def through_retriever(place: Place, mode: str, stack: AsyncExitStack) -> A
 
 async def through_pymilvus(place: Place, mode: str, stack: AsyncExitStack) -> Ask:
     """One asynchronous client of pymilvus, which knows the terms that the words become."""
-    # Milvus Lite hangs up on who pings more often than every 5 minutes.
-    patient = {"grpc.keepalive_time_ms": 310_000, "grpc.keepalive_permit_without_calls": 0}
-    client = AsyncMilvusClient(place.milvus, grpc_options=patient)
+    client = AsyncMilvusClient(place.milvus, grpc_options=CHANNEL, dedicated=True)
     stack.push_async_callback(client.close)
     scope = scope_expression(Scope("default", labels=None))
     analyze = analyzer("en")
 
-    async def search(field: str, data: Any, limit: int, fields: list[str] | None) -> list[Any]:
+    async def search(field: str, data: Any, limit: int, fields: list[str]) -> list[Any]:
         [hits] = await client.search(
             place.index,
             data=[data],
@@ -96,10 +102,11 @@ async def through_pymilvus(place: Place, mode: str, stack: AsyncExitStack) -> As
 
     async def hybrid(question: Question) -> int:
         rankings = await asyncio.gather(
-            search(DENSE_FIELD, question.vector, FUSION_DEPTH, None),
-            search(SPARSE_FIELD, joined(analyze(question.text)), FUSION_DEPTH, None),
+            search(DENSE_FIELD, question.vector, FUSION_DEPTH, KEY_FIELDS),
+            search(SPARSE_FIELD, joined(analyze(question.text)), FUSION_DEPTH, KEY_FIELDS),
         )
-        scores = by_ranks([hit["key"] for hit in hits] for hits in rankings)
+        dense, sparse = ({hit["key"]: abs(hit["distance"]) for hit in hits} for hits in rankings)
+        scores = fuse(dense, sparse, EVEN)
         best = sorted(scores, key=lambda key: (-scores[key], key))[:LIMIT]
         rows = await client.query(
             place.index, filter=keys_expression(best), output_fields=OUTPUT_FIELDS
@@ -120,7 +127,7 @@ async def through_pymilvus(place: Place, mode: str, stack: AsyncExitStack) -> As
 KINDS = {"retriever": through_retriever, "pymilvus": through_pymilvus}
 
 
-async def one_by_one(place: Place, mode: str, questions: Sequence[Question]) -> list[list[float]]:
+async def in_turns(place: Place, mode: str, questions: Sequence[Question]) -> list[list[float]]:
     """Seconds of each question by each kind of caller, one at a time, in turns."""
     async with AsyncExitStack() as stack:
         asks = [await connect(place, mode, stack) for connect in KINDS.values()]
@@ -135,42 +142,68 @@ async def one_by_one(place: Place, mode: str, questions: Sequence[Question]) -> 
 
 
 @dataclass(frozen=True)
-class Caller:
-    """A kind of caller."""
+class Plan:
+    """What each process of a crowd asks: in every mode, some questions at each turn."""
 
-    kind: str
     place: Place
-    mode: str
+    modes: Sequence[str]
+    turns: int
+    each: int
+
+    def of_turn(self, questions: Sequence[Question], turn: int) -> Sequence[Question]:
+        """The questions of one turn; the first question of all only connects."""
+        first = 1 + turn * self.each
+        return questions[first : first + self.each]
 
 
-def at_once(caller: Caller, shares: Sequence[Sequence[Question]]) -> float:
-    """Seconds until as many processes as there are shares have asked all their questions."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    barrier = context.Barrier(len(shares) + 1)
-    processes = [
-        context.Process(target=_run, args=(caller, share, barrier), daemon=True) for share in shares
-    ]
-    for process in processes:
-        process.start()
-    barrier.wait(START_WITHIN_S)
-    began = time.perf_counter()
-    barrier.wait(START_WITHIN_S)
-    took_s = time.perf_counter() - began
-    for process in processes:
-        process.join(START_WITHIN_S)
-    return took_s
+class Crowd:
+    """Processes of one kind of caller, which ask all at once whenever it is their turn.
+
+    They are started once, so that no turn pays for the start of a process.
+    """
+
+    def __init__(self, kind: str, plan: Plan, shares: Sequence[Sequence[Question]]) -> None:
+        """One process for each share, which holds a question to begin with and those of turns."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        self._barrier = context.Barrier(len(shares) + 1)
+        self._processes = [
+            context.Process(target=_run, args=(kind, plan, share, self._barrier), daemon=True)
+            for share in shares
+        ]
+
+    def __enter__(self) -> Self:
+        for process in self._processes:
+            process.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+
+    def turn(self) -> float:
+        """Seconds until all have asked the questions of one turn."""
+        self._barrier.wait(START_WITHIN_S)
+        began = time.perf_counter()
+        self._barrier.wait(START_WITHIN_S)
+        return time.perf_counter() - began
 
 
-def _run(caller: Caller, questions: Sequence[Question], barrier: Barrier) -> None:
-    asyncio.run(_ask_all(caller, iter(questions), barrier))
+def _run(kind: str, plan: Plan, questions: Sequence[Question], barrier: Barrier) -> None:
+    asyncio.run(_take_turns(kind, plan, questions, barrier))
 
 
-async def _ask_all(caller: Caller, questions: Iterator[Question], barrier: Barrier) -> None:
-    async with AsyncExitStack() as stack:
-        ask = await KINDS[caller.kind](caller.place, caller.mode, stack)
-        await ask(next(questions))  # connects
-        await asyncio.to_thread(barrier.wait, START_WITHIN_S)
-        for question in questions:
-            await ask(question)
-        await asyncio.to_thread(barrier.wait, START_WITHIN_S)
+async def _take_turns(
+    kind: str, plan: Plan, questions: Sequence[Question], barrier: Barrier
+) -> None:
+    for mode in plan.modes:
+        async with AsyncExitStack() as stack:
+            ask = await KINDS[kind](plan.place, mode, stack)
+            await ask(questions[0])
+            for turn in range(plan.turns):
+                await asyncio.to_thread(barrier.wait)
+                for question in plan.of_turn(questions, turn):
+                    await ask(question)
+                await asyncio.to_thread(barrier.wait)

@@ -17,7 +17,7 @@ from groundmesh.errors import Unavailable
 from groundmesh.lifetime import tied
 from groundmesh_retriever.stores.base import IndexSpec
 from groundmesh_retriever.stores.milvus import MilvusStore
-from groundmesh_retriever.stores.milvus_connection import _CHANNEL
+from groundmesh_retriever.stores.milvus_connection import CHANNEL
 
 UP_WITHIN_S = 120.0
 
@@ -97,7 +97,7 @@ def real_milvus(folder: Path) -> Iterator[MilvusProcess]:
 
 def milvus_client(uri: str) -> MilvusClient:
     """pymilvus itself; with its own keepalive Milvus Lite would hang up on it."""
-    return MilvusClient(uri, grpc_options=_CHANNEL, dedicated=True)
+    return MilvusClient(uri, grpc_options=CHANNEL, dedicated=True)
 
 
 def free_port() -> int:

@@ -133,6 +133,39 @@ async def test_dense_scores_are_cosines_best_first(store: VectorStore, index: st
     assert [hit.score for hit in hits] == pytest.approx([0.894427, 0.447214, 0.0], abs=1e-4)
 
 
+async def test_searches_that_are_asked_at_once_each_get_their_own_hits(
+    store: VectorStore, index: str
+) -> None:
+    await put(store, index, *(write(n, tenant=f"t{n % 2}") for n in range(DIMENSION)))
+    asked = [(n, f"t{t}", limit) for n in range(DIMENSION) for t in (0, 1) for limit in (1, 2, 9)]
+    answers = await asyncio.gather(
+        *(
+            store.search_dense(index, axis(n), replace(ask(limit, tenant=t), with_chunks=n > 3))
+            for n, t, limit in asked
+        )
+    )
+    for (n, tenant, limit), hits in zip(asked, answers, strict=True):
+        mine = {f"v-{other}" for other in range(DIMENSION) if tenant == f"t{other % 2}"}
+        assert len(hits) == min(limit, len(mine))
+        assert {hit.key for hit in hits} <= mine
+        assert (hits[0].key == f"v-{n}") == (f"v-{n}" in mine)
+        assert all((hit.stored is not None) == (n > 3) for hit in hits)
+
+
+@pytest.mark.usefixtures("full_text")
+async def test_words_that_are_asked_at_once_each_get_their_own_hits(
+    store: VectorStore, index: str
+) -> None:
+    await put(store, index, *(write(n, terms=f"all w{n}") for n in range(DIMENSION)))
+    words = [f"w{n}" for n in range(DIMENSION)] + ["nowhere", "all"]
+    answers = await asyncio.gather(
+        *(store.search_sparse(index, word, ask(limit=20)) for word in words)
+    )
+    for n, hits in enumerate(answers[:DIMENSION]):
+        assert [hit.key for hit in hits] == [f"v-{n}"]
+    assert [len(hits) for hits in answers[DIMENSION:]] == [0, DIMENSION]
+
+
 async def test_an_upsert_replaces_what_has_the_same_key(store: VectorStore, index: str) -> None:
     await put(store, index, write(1))
     again = write(1, document="other")

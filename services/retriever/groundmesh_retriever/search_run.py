@@ -32,6 +32,8 @@ FUSION_DEPTH = 100
 """How many hits of each kind are fused at least: a chunk ranked low by both can still be best."""
 _REFILL_FACTOR = 4
 _NO_KEY = "-"
+_FEW = 256
+"""Versions whose rows the catalog finds in a millisecond or two."""
 
 
 class IndexLost(Exception):
@@ -159,7 +161,8 @@ class SearchRun:
         name = self._collection.name
         with self._result.catalog:
             now = await self._parts.database.read(
-                lambda connection: live_versions.find(connection, name, sorted(versions))
+                lambda connection: live_versions.find(connection, name, sorted(versions)),
+                brief=len(versions) <= _FEW,
             )
         self._live = self._sight.of(versions, now)
 

@@ -111,6 +111,22 @@ async def test_writes_that_go_together_fail_alone(database: Database) -> None:
         assert sorted(names) == [f"secret {number}" for number in (0, 1, 3, 4)]
 
 
+async def test_a_write_that_would_hold_up_others_fails_alone(database: Database) -> None:
+    async with database.reading() as connection:
+        if connection.dialect.name != "sqlite":
+            pytest.skip("this database has a transaction for every write")
+
+    async def slow(_connection: AsyncConnection) -> None:
+        await asyncio.sleep(0)
+
+    async def quick(_connection: AsyncConnection) -> int:
+        return 1
+
+    done = await asyncio.gather(database.write(slow), database.write(quick), return_exceptions=True)
+    assert isinstance(done[0], RuntimeError)
+    assert done[1] == 1
+
+
 async def test_a_write_is_acknowledged_after_its_commit(database: Database) -> None:
     async def insert(connection: AsyncConnection) -> None:
         await connection.execute(tables.secrets.insert().values(name="a", value=b"x"))

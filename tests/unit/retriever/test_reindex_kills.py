@@ -3,9 +3,10 @@
 import copy
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ from groundmesh_retriever.stores.base import ChunkWrite, IndexSpec, Vectors
 from groundmesh_retriever.sweep import Sweeper
 from groundmesh_retriever.uploads import Made, ShadowRef
 from tests.fakes.vector_store import FakeVectorStore
+
+T = TypeVar("T")
 
 NAME = CollectionName("default", "docs")
 ME = Principal.local()
@@ -94,6 +97,16 @@ class MortalDatabase(Database):
             yield connection
             self.fuse.step()
         self.fuse.step()
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async def mortal(connection: AsyncConnection) -> T:
+            done = await work(connection)
+            self.fuse.step()
+            return done
+
+        done = await super().write(mortal)
+        self.fuse.step()
+        return done
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from importlib import resources
 from typing import TypeVar, cast
 
@@ -13,23 +14,19 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from groundmesh.errors import Reason, Unavailable
-from groundmesh_retriever.catalog import tables
+from groundmesh_retriever.catalog import sqlite, tables
+from groundmesh_retriever.catalog.shared_writes import Work, write_together
 from groundmesh_retriever.joining import Joining
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_Work = Callable[[AsyncConnection], Awaitable[object]]
 
-_READERS = 4
-_BUSY_TIMEOUT_S = 5.0
 _WORKS_A_TRANSACTION = 64
 _MIGRATION_LOCK = 0x67_6D_72_74  # any number that no other program takes; "gmrt"
 
@@ -44,29 +41,50 @@ class Database:
         # instead of failing half way when another has taken it meanwhile.
         self._writer = self._engine.execution_options(write=True)
         self._asking = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._reader = _make_reader(url, timeout_s)
-        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="catalog")
-        self._joins = self._engine.dialect.name == "sqlite"
-        self._joined = Joining[_Work, object](self._write_together, most=_WORKS_A_TRANSACTION)
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        self._reader = sqlite.reader(self._engine.url, timeout_s) if is_sqlite else None
+        self._together = sqlite.writer(self._engine.url) if is_sqlite else None
+        self._here: Connection | None = None
+        self._threads = ThreadPoolExecutor(sqlite.READERS, thread_name_prefix="catalog")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="catalog-writer")
+        self._joined = (
+            Joining[Work, object](
+                partial(self._write_together, self._together), most=_WORKS_A_TRANSACTION
+            )
+            if self._together is not None
+            else None
+        )
 
     async def open(self) -> None:
         """Bring the schema up to date; safe when several replicas do so at once."""
         async with self.writing(timeout_s=10 * self._timeout_s) as connection:
             await connection.run_sync(_migrate)
+        if self._reader is not None:
+            self._here = await asyncio.to_thread(sqlite.reader_here, self._engine.url)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._joined.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._reader is not None:
-            self._reader.dispose()
+        if self._joined is not None:
+            await self._joined.close()
+        for threads in (self._threads, self._writing):
+            threads.shutdown(wait=False, cancel_futures=True)
+        if self._here is not None:
+            self._here.close()
+            self._here = None
+        for engine in (self._reader, self._together):
+            if engine is not None:
+                engine.dispose()
         await self._engine.dispose()
 
-    async def read(self, question: Callable[[Connection], T]) -> T:
+    async def read(self, question: Callable[[Connection], T], *, brief: bool = False) -> T:
         """Ask the catalog one thing, with as few steps as there can be: searches wait for it.
 
-        One statement sees one state of the catalog; more of them need ``reading``.
+        One statement sees one state of the catalog; more of them need ``reading``. A ``brief``
+        question is for some rows by their keys: SQLite answers it sooner than a thread would begin.
         """
+        if brief and self._here is not None:
+            with suppress(DBAPIError):  # busy being recovered: then it is worth a thread
+                return question(self._here)
         with _errors_translated():
             async with asyncio.timeout(self._timeout_s):
                 if self._reader is None:
@@ -88,16 +106,19 @@ class Database:
 
         SQLite has one writer at a time, and syncs the disk for each transaction: those who wait for
         it go along in one, each in a savepoint, so that what one raises undoes nothing of others.
+        Such work waits for nothing but the connection. After an Unavailable it may be done or not.
         """
-        if not self._joins:
+        if self._joined is None:
             async with self.writing() as connection:
                 return await work(connection)
         result = await self._joined.do(work)
         return cast(T, result)
 
-    async def _write_together(self, works: Sequence[_Work]) -> list[object]:
-        async with self.writing() as connection:
-            return [await _in_savepoint(connection, work) for work in works]
+    async def _write_together(self, engine: Engine, works: Sequence[Work]) -> list[object]:
+        with _errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._writing, write_together, engine, works)
 
     @asynccontextmanager
     async def writing(self, *, timeout_s: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -147,64 +168,12 @@ def _ask(reader: Engine, question: Callable[[Connection], T]) -> T:
         return question(connection)
 
 
-def _make_reader(url: str, timeout_s: float) -> Engine | None:
-    """Connections for single questions to SQLite; an asynchronous database needs none."""
-    if not url.startswith("sqlite"):
-        return None
-    engine = sa.create_engine(
-        sa.make_url(url).set(drivername="sqlite+pysqlite"),
-        isolation_level="AUTOCOMMIT",
-        pool_timeout=timeout_s,
-        pool_size=_READERS,
-        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
-    )
-    sa.event.listen(engine, "connect", _only_reads)
-    return engine
-
-
-def _only_reads(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only = ON")
-    cursor.close()
-
-
-async def _in_savepoint(connection: AsyncConnection, work: _Work) -> object:
-    try:
-        async with connection.begin_nested():
-            return await work(connection)
-    except IntegrityError as error:
-        return error
-    except DBAPIError:
-        raise  # the transaction's, and so everybody's
-    except Exception as error:  # noqa: BLE001 - its caller's, who raises it
-        return error
-
-
 def _make_engine(url: str, timeout_s: float) -> AsyncEngine:
     if not url.startswith("sqlite"):
         return create_async_engine(
             url, pool_pre_ping=True, pool_timeout=timeout_s, isolation_level="READ COMMITTED"
         )
-    engine = create_async_engine(
-        url, pool_timeout=timeout_s, connect_args={"timeout": _BUSY_TIMEOUT_S}
-    )
-    sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # The driver shall not begin transactions by itself: it leaves DDL outside of them.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    return sqlite.asynchronous(url, timeout_s=timeout_s)
 
 
 def _migrate(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ class LiveVersion:
     row: Sequence[str]
     """The document's id, and what follows it in a head."""
 
-    @property
+    @cached_property
     def head(self) -> DocumentHead:
         """What its chunks say of their document; made when asked for, as most never are."""
         document_id, uri, title, content_sha256, text_sha256 = self.row

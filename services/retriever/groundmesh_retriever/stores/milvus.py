@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -13,6 +12,7 @@ from pymilvus import MilvusClient
 from groundmesh.errors import Reason, Unavailable
 from groundmesh_retriever.joining import Joining
 from groundmesh_retriever.stores import milvus_schema as layout
+from groundmesh_retriever.stores import milvus_search as searches
 from groundmesh_retriever.stores.base import (
     Ask,
     Capabilities,
@@ -25,7 +25,7 @@ from groundmesh_retriever.stores.base import (
 )
 from groundmesh_retriever.stores.milvus_connection import AT_ONCE, MilvusConnection
 from groundmesh_retriever.stores.milvus_errors import NotLoaded
-from groundmesh_retriever.stores.milvus_filter import keys_expression, scope_expression
+from groundmesh_retriever.stores.milvus_filter import keys_expression
 from groundmesh_retriever.stores.milvus_settling import Settling
 
 T = TypeVar("T")
@@ -36,13 +36,10 @@ _INDEX_TIMEOUT_S = 30.0
 _ROWS_A_CALL = 128
 """pymilvus packs them on the event loop, some 0.2 ms each."""
 _KEYS_A_CALL = 1_000
+_HITS_A_CALL = 2_000
+"""Of all searches that are asked in one request."""
 _LOADS = 3
 """Seen right after a restart, with many searches at once: Milvus Lite loses the first load."""
-_CONSISTENCY = {
-    Freshness.BOUNDED: "Bounded",
-    Freshness.SESSION: "Session",
-    Freshness.STRONG: "Strong",
-}
 
 
 class MilvusStore:
@@ -52,6 +49,8 @@ class MilvusStore:
         self._milvus = MilvusConnection(uri, token=token, timeout_s=timeout_s)
         # Milvus Lite does not guard a collection against two writers at once.
         self._writing: WeakValueDictionary[str, Joining[_Rows, None]] = WeakValueDictionary()
+        self._asked: WeakValueDictionary[searches.Kind, Joining[bytes, list[Hit]]]
+        self._asked = WeakValueDictionary()
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settling: Settling | None = None
 
@@ -111,61 +110,61 @@ class MilvusStore:
         return int(rows[0]["count(*)"])
 
     async def search_dense(self, index: str, vector: Vectors, ask: Ask) -> list[Hit]:
-        """Search the vectors; Milvus's COSINE is larger for what is nearer."""
-        return await self._search(index, (layout.DENSE_FIELD, "COSINE"), vector, ask)
+        """Search the vectors."""
+        kind = searches.kind_of(self._home(index), layout.DENSE_FIELD, ask)
+        return await self._search(kind, vector.astype("<f4").tobytes())
 
     async def search_sparse(self, index: str, terms: str, ask: Ask) -> list[Hit]:
-        """Search the terms. Milvus gives BM25 scores, Milvus Lite their negatives."""
-        hits = await self._search(index, (layout.SPARSE_FIELD, "BM25"), terms, ask)
-        return [replace(hit, score=abs(hit.score)) for hit in hits]
+        """Search the terms."""
+        kind = searches.kind_of(self._home(index), layout.SPARSE_FIELD, ask)
+        return await self._search(kind, terms.encode())
 
     async def close(self) -> None:
-        """Close the channel."""
+        """Close the channels."""
         for writing in list(self._writing.values()):
             await writing.close()
-        await self._milvus.client.close()
+        for asking in list(self._asked.values()):
+            await asking.close()
+        await self._milvus.close()
 
-    async def _search(
-        self,
-        index: str,
-        field: tuple[str, str],
-        query: Any,
-        ask: Ask,
-    ) -> list[Hit]:
-        [hits] = await self._call_loaded(
-            index,
-            lambda: self._milvus.client.search(
-                index,
-                data=[query],
-                anns_field=field[0],
-                search_params={"metric_type": field[1]},
-                filter=scope_expression(ask.scope),
-                limit=ask.limit,
-                output_fields=layout.OUTPUT_FIELDS if ask.with_chunks else None,
-                consistency_level=_CONSISTENCY[ask.freshness],
-                **AT_ONCE,
-            ),
-        )
-        return [
-            Hit(
-                hit["key"],
-                hit["distance"],
-                layout.stored_chunk(hit["entity"]) if ask.with_chunks else None,
-            )
-            for hit in hits
-        ]
+    async def _search(self, kind: searches.Kind, query: bytes) -> list[Hit]:
+        async def ask() -> list[Hit]:
+            if self._settling is None:
+                return (await self._ask(kind, [query]))[0]
+            # Milvus Lite computes in one thread: twenty searches of one kind, asked at once, cost
+            # it little more than two. A server does well by itself with many requests.
+            return await self._asking(kind).do(query, size=kind.limit)
+
+        return await self._call_loaded(kind.home.index, ask)
+
+    async def _ask(self, kind: searches.Kind, queries: Sequence[bytes]) -> list[list[Hit]]:
+        found = await self._milvus.search(searches.request(kind, queries))
+        return searches.hits(kind, found)
+
+    def _asking(self, kind: searches.Kind) -> Joining[bytes, list[Hit]]:
+        async def send(queries: list[bytes]) -> list[list[Hit]]:
+            return await self._ask(kind, queries)
+
+        known = self._asked.get(kind)
+        return known or self._asked.setdefault(kind, Joining(send, most=_HITS_A_CALL))
+
+    def _home(self, index: str) -> searches.Home:
+        place = self._milvus.place
+        return searches.Home(place.address, place.db_name, index)
 
     async def _query(
         self, index: str, expression: str, fields: list[str], freshness: Freshness
     ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = await self._call_loaded(
             index,
-            lambda: self._milvus.client.query(
-                index,
-                filter=expression,
-                output_fields=fields,
-                consistency_level=_CONSISTENCY[freshness],
-                **AT_ONCE,
+            lambda: self._milvus.call(
+                lambda: self._milvus.client.query(
+                    index,
+                    filter=expression,
+                    output_fields=fields,
+                    consistency_level=searches.CONSISTENCY[freshness],
+                    **AT_ONCE,
+                )
             ),
         )
         return rows
@@ -176,7 +175,7 @@ class MilvusStore:
         async with self._milvus.bounded(2 * self._milvus.timeout_s), reading:
             for _ in range(_LOADS):
                 with suppress(NotLoaded):
-                    return await self._milvus.call(call)
+                    return await call()
                 await self._load(index)
         raise Unavailable(
             "the vector store is still loading the collection",
@@ -226,7 +225,7 @@ def _create_collection(address: dict[str, Any], spec: IndexSpec) -> None:
             spec.name,
             schema=layout.schema(spec),
             index_params=layout.index_params(spec, lite=lite),
-            consistency_level=_CONSISTENCY[Freshness.BOUNDED],
+            consistency_level=searches.CONSISTENCY[Freshness.BOUNDED],
             timeout=_INDEX_TIMEOUT_S,
         )
     finally:

@@ -19,6 +19,8 @@ OUTPUT_FIELDS = [
     "key", "version", "document", "ordinal", "start_byte", "end_byte", "tokens", "place", "text",
 ]  # fmt: skip
 """The fields that a stored chunk is made of."""
+KEY_FIELDS = ["key"]
+"""The fields of a hit that is only ranked. Asked for none, Milvus Lite fetches all of them."""
 
 _ID_BYTES = 64
 _LABEL_BYTES = 128
