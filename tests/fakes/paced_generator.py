@@ -63,6 +63,8 @@ class PacedBackend:
         self.repeat = repeat
         self.first_token_s = first_token_s
         self.token_s = token_s
+        self.cached_tokens = 0
+        """Of each prompt, as the answers say."""
         self.model: ModelInfo | None = None
         self.tokenizer = _tokenizer_file()
         self.jobs: list[GenerationJob] = []
@@ -115,7 +117,9 @@ class PacedBackend:
                 prefill_s=self.first_token_s,
                 decode_s=max(0.0, time.monotonic() - first_at),
             )
-            yield Finished(reason, len(job.token_ids), len(words), timings=timings)
+            yield Finished(
+                reason, len(job.token_ids), len(words), self.cached_tokens, timings=timings
+            )
 
     def _words(self) -> Iterator[str]:
         words = [f"{word} " for word in self.answer.split()]

@@ -4,10 +4,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from groundmesh.errors import Internal, InvalidArgument, NotFound, Reason, Unavailable
 from groundmesh.server.engine import EngineInfo
+from groundmesh_generator.admission import Admission, AdmissionLimits, Demand
 from groundmesh_generator.backends.base import (
     Backend,
     Delta,
@@ -17,15 +19,18 @@ from groundmesh_generator.backends.base import (
     Priority,
     TokenizerFile,
 )
+from groundmesh_generator.cache_hits import CacheHits
 from groundmesh_generator.prompts import Prompt, TextPrompt, check_prompt
 from groundmesh_generator.sampling import Sampling, check_sampling
+from groundmesh_generator.seen_prefixes import SeenPrefixes
 from groundmesh_generator.window import tokens_to_generate
 
 MAX_PROMPTS = 1024
 """Counted in one call."""
 
-WARM_UP = TextPrompt("The quick brown fox")
-"""Continued by one token at start: a generator is ready once it has done that."""
+WARM_UPS = (TextPrompt("The quick brown fox " * 64), TextPrompt("A lazy dog sleeps " * 64))
+"""Each continued by one token at start: a generator is ready once it has done that. The first read
+is slower than others; the second tells how fast the engine reads."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class GeneratorOptions:
 
     max_output_tokens: int = 1024
     """Of one answer, whatever the window leaves."""
+    limits: AdmissionLimits = field(default_factory=AdmissionLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,13 @@ class Generator:
     options: GeneratorOptions = GeneratorOptions()
 
     async def start(self) -> None:
-        """Load the model and generate a token."""
+        """Load the model and generate a token, twice."""
         await self.backend.start()
-        events = [event async for event in self.generate(WARM_UP, Sampling(max_tokens=1))]
-        if not isinstance(events[-1], Finished):
-            raise Internal("the engine gave no token")
+        for prompt in WARM_UPS:
+            events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
+            if not isinstance(events[-1], Finished):
+                raise Internal("the engine gave no token")
+        self._cache_hits.reset()
 
     async def check(self) -> None:
         """Raise when the engine is dead."""
@@ -67,17 +75,36 @@ class Generator:
         await self.backend.stop()
 
     def describe(self) -> EngineInfo:
-        """The engine, the model, and how many requests the engine itself counts."""
+        """The engine, the model, what runs and waits, and what the prefix cache has saved."""
         load = self.backend.load
+        admission = self._admission
         return EngineInfo(
             engine=self.backend.name,
             engine_version=self.backend.version,
             models=(served.name,) if (served := self.backend.model) else (),
             load={
                 "running_requests": float(load.running),
-                "waiting_requests": float(load.waiting),
+                "waiting_requests": float(load.waiting + admission.held_back),
+                "waiting_prompt_tokens": float(admission.waiting_tokens),
+                **self._cache_hits.figures(),
             },
         )
+
+    @cached_property
+    def _admission(self) -> Admission:
+        return Admission(
+            self.options.limits,
+            engine_waiting=lambda: self.backend.load.waiting,
+            cache_tokens=lambda: model.cache_tokens if (model := self.backend.model) else 0,
+        )
+
+    @cached_property
+    def _seen_prefixes(self) -> SeenPrefixes:
+        return SeenPrefixes()
+
+    @cached_property
+    def _cache_hits(self) -> CacheHits:
+        return CacheHits()
 
     async def generate(
         self,
@@ -108,10 +135,25 @@ class Generator:
             priority=priority,
             received_at=received_at,
         )
-        yield Started(served.name, len(token_ids))
-        async with aclosing(self.backend.generate(job)) as events:
-            async for event in events:
-                yield event
+        demand = Demand(
+            priority,
+            prompt_tokens=len(token_ids),
+            least_unread=self._seen_prefixes.least_unread(token_ids),
+            max_tokens=len(token_ids) + max_tokens,
+        )
+        async with self._admission.place(demand) as place:
+            yield Started(served.name, len(token_ids))
+            async with aclosing(self.backend.generate(job)) as events:
+                async for event in events:
+                    self._admission.read(place)
+                    if isinstance(event, Finished):
+                        self._learn(event)
+                    yield event
+
+    def _learn(self, event: Finished) -> None:
+        cached, total = event.cached_prompt_tokens, event.prompt_tokens
+        self._cache_hits.count(prompt_tokens=total, cached_tokens=cached)
+        self._admission.pace.learn_one(tokens=total - cached, seconds=event.timings.prefill_s)
 
     async def count_tokens(self, prompts: Sequence[Prompt], *, model: str = "") -> list[int]:
         """The tokens of each prompt as the model would read it."""

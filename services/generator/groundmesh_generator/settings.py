@@ -6,11 +6,21 @@ from typing import Any, Literal
 from groundmesh.addresses import default_port
 from groundmesh.models import DEFAULT_GENERATION_MODEL
 from groundmesh.server.settings import ServerSettings
+from groundmesh_generator.admission import AdmissionLimits
 from groundmesh_generator.backends import BACKENDS
 from groundmesh_generator.backends.base import BackendOptions, EngineLogs
 from groundmesh_generator.core import GeneratorOptions
 
-LEAST = {"max_output_tokens": 1, "context_tokens": 2, "kv_cache_gib": 0.01, "start_timeout_s": 1}
+LEAST = {
+    "max_output_tokens": 1,
+    "context_tokens": 2,
+    "kv_cache_gib": 0.01,
+    "start_timeout_s": 1,
+    "max_waiting_tokens": 0,
+    "max_wait_s": 0,
+    "max_running_bulk": 1,
+    "max_waiting_bulk": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,18 @@ class GeneratorSettings(ServerSettings):
     on a CPU are a dozen, and none asks for anything to be done."""
     start_timeout_s: float = 600.0
     """How long loading the model may take."""
+    max_concurrent_calls: int = 256
+    """Calls at once; more than the engine runs, since it is the generator that lets them wait."""
+    max_queued_calls: int = 0
+    """Calls that wait to be read at all."""
+    max_waiting_tokens: int = AdmissionLimits.max_waiting_tokens
+    """Tokens of the prompts that wait to be read; past it calls are refused at once."""
+    max_wait_s: float = AdmissionLimits.max_wait_s
+    """Longest wait before a prompt is read, by how fast others were; past it calls are refused."""
+    max_running_bulk: int = AdmissionLimits.max_running_bulk
+    """Bulk generations in the engine at once, in half of its memory at most."""
+    max_waiting_bulk: int = AdmissionLimits.max_waiting_bulk
+    """Bulk generations that wait for that; more are refused at once."""
 
     def __post_init__(self) -> None:
         """ValueError, in words for who set it, for values that can't work."""
@@ -67,4 +89,10 @@ class GeneratorSettings(ServerSettings):
 
     def generator_options(self) -> GeneratorOptions:
         """What the core needs of them."""
-        return GeneratorOptions(max_output_tokens=self.max_output_tokens)
+        limits = AdmissionLimits(
+            max_waiting_tokens=self.max_waiting_tokens,
+            max_wait_s=self.max_wait_s,
+            max_running_bulk=self.max_running_bulk,
+            max_waiting_bulk=self.max_waiting_bulk,
+        )
+        return GeneratorOptions(max_output_tokens=self.max_output_tokens, limits=limits)

@@ -24,6 +24,8 @@ class ModelInfo:
     revision: str
     context_tokens: int
     """Prompt and answer together."""
+    cache_tokens: int = 0
+    """Prompts and answers of all requests that run; 0 when the engine does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,11 +101,12 @@ def start_engine(options: BackendOptions, model: ResolvedModel) -> StartedEngine
     llm = AsyncLLM.from_engine_args(
         _engine_args(options, model), stat_loggers=[partial(_LoadLogger, gauge)]
     )
-    config = llm.model_config
+    config, cache = llm.model_config, llm.vllm_config.cache_config
+    cache_tokens = (cache.num_gpu_blocks or 0) * (cache.block_size or 0)
     started = StartedEngine(
         llm=llm,
         gauge=gauge,
-        model=ModelInfo(model.name, model.revision, config.max_model_len),
+        model=ModelInfo(model.name, model.revision, config.max_model_len, cache_tokens),
         tokenizer=ModelTokenizer(llm.get_tokenizer()),
         defaults=config.get_diff_sampling_param(),
     )
