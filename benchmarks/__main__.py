@@ -1,7 +1,7 @@
 """``make bench``: run every benchmark that needs nothing, or those that are named.
 
-``ingest`` and ``ingest-memory`` take long, or data of the user's: each is named alone, with
-options of its own.
+``generator``, ``ingest`` and ``ingest-memory`` take long, or data of the user's: each is named
+alone, with options of its own.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.comparison import Comparison
 
 BENCHMARKS = ("chassis", "batching", "embedder_bulk", "search")
-ALONE = {"ingest": "ingest", "ingest-memory": "ingest_memory"}
+ALONE = {"generator": "generator", "ingest": "ingest", "ingest-memory": "ingest_memory"}
 
 
 async def measure_all(names: Sequence[str]) -> list[Comparison]:

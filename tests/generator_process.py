@@ -42,7 +42,8 @@ class Client:
 
     async def engine_load(self) -> float:
         """What the engine itself counts, running and waiting."""
-        return sum((await self.info()).load.values())
+        load = (await self.info()).load
+        return load["running_requests"] + load["waiting_requests"]
 
     async def idle_after_s(self, *, limit_s: float) -> float:
         """How long it takes until the engine counts nothing."""

@@ -51,6 +51,11 @@ class GeneratorSettings(ServerSettings):
     on a CPU are a dozen, and none asks for anything to be done."""
     start_timeout_s: float = 600.0
     """How long loading the model may take."""
+    engine_check_interval_s: float = 1.0
+    """Pause between two checks of the engine."""
+    engine_check_timeout_s: float = 10.0
+    """An engine that takes longer than this to answer a check, which it does between two steps, is
+    dead. Raise it for a model whose steps take seconds."""
     max_concurrent_calls: int = 256
     """Calls at once; more than the engine runs, since it is the generator that lets them wait."""
     max_queued_calls: int = 0
