@@ -18,7 +18,12 @@ from rich.table import Table
 from benchmarks.comparison import Comparison
 
 BENCHMARKS = ("chassis", "batching", "embedder_bulk", "search")
-ALONE = {"generator": "generator", "ingest": "ingest", "ingest-memory": "ingest_memory"}
+ALONE = {
+    "cancelling": "cancelling",
+    "generator": "generator",
+    "ingest": "ingest",
+    "ingest-memory": "ingest_memory",
+}
 
 
 async def measure_all(names: Sequence[str]) -> list[Comparison]:

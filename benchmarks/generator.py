@@ -10,40 +10,35 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-import aiohttp
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.comparison import median_with_interval
+from benchmarks.contenders import (
+    ENV,
+    grpc_ready,
+    http_ready,
+    our_command,
+    our_flags,
+    their_command,
+    wait_ready,
+)
 from benchmarks.generation_clients import Answers, Load
 from benchmarks.pausing import PausableServer, pausable_server
-from groundmesh.channel import open_channel
 from groundmesh.models import DEFAULT_GENERATION_MODEL, resolve_model
 from groundmesh.models.prepared import prepare_model
-from groundmesh.v1.mesh_pb2 import GetServerInfoRequest
-from groundmesh.v1.mesh_pb2_grpc import MeshServiceStub
 from tests.milvus_servers import free_port
 
-START_LIMIT_S = 240.0
 ROUNDS = 8
 TOKENS = 32
 LOADS = {1: 4, 8: 24, 32: 64}
 """Clients -> requests of a measurement."""
-ENGINE_FLAGS = {
-    "dtype": "bfloat16",
-    "max_model_len": 4096,
-    "kv_cache_memory_bytes": 1024**3,
-    "max_num_batched_tokens": 256,
-    "max_num_seqs": 128,
-}
-ENV = {"VLLM_CPU_OMP_THREADS_BIND": "auto", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 
 @dataclass(frozen=True)
@@ -147,67 +142,15 @@ async def _contenders() -> AsyncIterator[tuple[Contender, Contender]]:
             server = await stack.enter_async_context(
                 pausable_server((*command, "--port", port), env=env, log=folder / kind)
             )
-            await _wait(server, is_ready, address)
+            await wait_ready(server, is_ready, address)
             server.pause()
             return Contender(kind, address, path, server)
 
         # Two that load at once would measure each other's load while they warm up.
         yield (
-            await load("grpc", _our_command(), _grpc_ready),
-            await load("http", _their_command(path), _http_ready),
+            await load("grpc", (*our_command(), *our_flags()), grpc_ready),
+            await load("http", their_command(path), http_ready),
         )
-
-
-def _our_command() -> tuple[str, ...]:
-    return (
-        *(sys.executable, "-m", "groundmesh_generator", "--model", DEFAULT_GENERATION_MODEL),
-        # A pause may begin within a check.
-        *("--engine-check-timeout-s", "3600", "--engine-args", json.dumps(ENGINE_FLAGS)),
-    )
-
-
-def _their_command(path: str) -> tuple[str, ...]:
-    vllm = str(Path(sys.executable).with_name("vllm"))
-    flags = {f"--{name.replace('_', '-')}": str(value) for name, value in ENGINE_FLAGS.items()}
-    return (
-        *(vllm, "serve", path, "--host", "127.0.0.1", "--enforce-eager"),
-        *("--enable-prefix-caching", "--scheduling-policy", "priority"),
-        # What costs it time and nobody asked for.
-        *("--disable-log-stats", "--disable-uvicorn-access-log"),
-        *(part for flag in flags.items() for part in flag),
-    )
-
-
-async def _wait(
-    server: PausableServer, is_ready: Callable[[str], Awaitable[bool]], address: str
-) -> None:
-    end = time.monotonic() + START_LIMIT_S
-    while not await is_ready(address):
-        server.require_alive()
-        if time.monotonic() > end:
-            raise TimeoutError(f"a server is not ready: {server.log.read_text()[-2000:]}")
-        await asyncio.sleep(0.5)
-
-
-async def _grpc_ready(address: str) -> bool:
-    async with open_channel(address) as channel:
-        try:
-            info = await MeshServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=5)
-        except Exception:  # noqa: BLE001 - not listening yet
-            return False
-    return bool(info.server.ready)
-
-
-async def _http_ready(address: str) -> bool:
-    timeout = aiohttp.ClientTimeout(total=5)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"http://{address}/health") as response,
-        ):
-            return bool(response.ok)
-    except (aiohttp.ClientError, TimeoutError):
-        return False
 
 
 def _print(measured: dict[int, list[Round]]) -> None:

@@ -26,6 +26,9 @@ COMMAND = "groundmesh-generator-child"
 LOGS_VARIABLE = "GROUNDMESH_ENGINE_LOGS"
 """Carries ``EngineLogs`` to the children."""
 
+SLEEP_VARIABLE = "GROUNDMESH_ENGINE_SLEEPS"
+"""Set, it lets the processes of the engine sleep while they wait for each other."""
+
 _FIRST = "from groundmesh_generator.children import begin; begin(); "
 """Put before the program that ``multiprocessing`` gives a child."""
 
@@ -65,6 +68,8 @@ def begin() -> None:
     quiet_engine(logs)
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").setLevel(logs.engine_level.upper())
+    if os.environ.get(SLEEP_VARIABLE):
+        _sleep_while_waiting()
 
 
 def quiet_engine(logs: EngineLogs) -> None:
@@ -82,6 +87,18 @@ def main() -> NoReturn:
         die_with_parent()
         arguments = _beginning_first(arguments)
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is wanted
+
+
+def _sleep_while_waiting() -> None:
+    """Let a process of vLLM wait for another's message in the kernel, at once.
+
+    By itself it asks again and again for a second first. So EngineCore takes a whole core while
+    its worker computes; where there are few, that core is the one that the frontend needs, and
+    when the worker is done EngineCore has used up its turn.
+    """
+    from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
+
+    SpinCondition.__init__.__defaults__ = (0.0,)  # busy_loop_s
 
 
 def _tie_from_here() -> str:

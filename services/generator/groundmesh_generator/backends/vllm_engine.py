@@ -1,6 +1,7 @@
 """All that imports vLLM, which takes seconds: import this module off the event loop."""
 
 import gc
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,7 @@ from groundmesh_generator.backends.base import (
     Timings,
 )
 from groundmesh_generator.backends.model_tokenizer import ModelTokenizer
+from groundmesh_generator.children import SLEEP_VARIABLE
 
 GIB = 1024**3
 
@@ -98,6 +100,8 @@ class _LoadLogger(StatLoggerBase):  # type: ignore[misc]  # vllm is read as Any
 def start_engine(options: BackendOptions, model: ResolvedModel) -> StartedEngine:
     """Load the model in processes of its own; blocks for most of a minute."""
     gauge = LoadGauge()
+    if current_platform.is_cpu():  # a GPU's steps are short, and its host has many cores
+        os.environ.setdefault(SLEEP_VARIABLE, "1")
     llm = AsyncLLM.from_engine_args(
         _engine_args(options, model), stat_loggers=[partial(_LoadLogger, gauge)]
     )
