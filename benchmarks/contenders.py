@@ -20,7 +20,7 @@ ENGINE_FLAGS = {
     "dtype": "bfloat16",
     "max_model_len": 4096,
     "kv_cache_memory_bytes": 1024**3,
-    "max_num_batched_tokens": 256,
+    "max_num_batched_tokens": 128,
     "max_num_seqs": 128,
 }
 ENV = {"VLLM_CPU_OMP_THREADS_BIND": "auto", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}

@@ -77,6 +77,7 @@ class VllmBackend:
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
                 self._engine = await run_in_lasting_thread(self._start, name="vllm-engine")
+                await self._settle(self._engine)
         except MeshError:
             raise
         except Exception as error:
@@ -122,6 +123,11 @@ class VllmBackend:
         finally:
             if not is_over:
                 await self._abort(engine, job)
+
+    async def _settle(self, engine: "StartedEngine") -> None:
+        from groundmesh_generator.backends.vllm_engine import use_huge_pages
+
+        await use_huge_pages(engine)
 
     async def _end(self, engine: "StartedEngine") -> None:
         engine.tokenizer.close()

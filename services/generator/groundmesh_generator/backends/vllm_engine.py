@@ -28,6 +28,7 @@ from groundmesh_generator.backends.base import (
     ModelInfo,
     Timings,
 )
+from groundmesh_generator.backends.huge_pages import HugePages
 from groundmesh_generator.backends.model_tokenizer import ModelTokenizer
 from groundmesh_generator.children import SLEEP_VARIABLE
 
@@ -37,10 +38,14 @@ CPU_CONTEXT_TOKENS = 4096
 """Read in 2 to 8 s at the 500 to 2,000 tokens/s measured on 2 cores; a setting allows more."""
 CPU_KV_CACHE_GIB = 1.0
 """46,000 tokens of the default model: eleven requests of the whole window at once."""
-CPU_STEP_TOKENS = 256
+CPU_STEP_TOKENS = 128
 """Nothing interrupts a step: what others generate halts for it, and so does an abort. A prompt that
 is read 256 tokens at a time takes 10 % longer than one read 2048 (vLLM's default) at a time, and
 halts others for a sixth of the time (measured: 0.7 s instead of 3.9 s on a busy machine)."""
+
+HUGE_PAGES = f"{HugePages.__module__}.{HugePages.__qualname__}"
+HUGE_PAGES_LIMIT_S = 60.0
+"""Two gigabytes take one to five seconds."""
 
 FINISH_REASONS = {reason.value: reason for reason in FinishReason}
 
@@ -121,6 +126,13 @@ def start_engine(options: BackendOptions, model: ResolvedModel) -> StartedEngine
     return started
 
 
+async def use_huge_pages(engine: StartedEngine) -> None:
+    """Where the worker can: it makes a token of a small model in 10 to 15 % less time."""
+    if engine.llm.vllm_config.parallel_config.worker_extension_cls == HUGE_PAGES:
+        method = HugePages.use_huge_pages.__name__
+        await engine.llm.collective_rpc(method, timeout=HUGE_PAGES_LIMIT_S)
+
+
 def outputs_of(engine: StartedEngine, job: GenerationJob) -> Any:
     """What vLLM makes of a job: an asynchronous generator of ``RequestOutput``."""
     return engine.llm.generate(
@@ -168,6 +180,7 @@ def _engine_args(options: BackendOptions, model: ResolvedModel) -> Any:
         "enforce_eager": on_cpu,  # on a CPU, compiling the model takes longer than it saves
         "disable_log_stats": True,  # its loggers; ours still gets the counts
         "use_tqdm_on_load": False,
+        "worker_extension_cls": HUGE_PAGES if on_cpu else "",
         **options.engine_args,
     }
     args = AsyncEngineArgs(**chosen)
