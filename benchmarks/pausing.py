@@ -55,7 +55,7 @@ async def pausable_server(
     try:
         yield server
     finally:
-        for child in [*server.process.children(recursive=True), server.process]:
-            with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
+            for child in [*server.process.children(recursive=True), server.process]:
                 child.kill()
         await process.wait()
