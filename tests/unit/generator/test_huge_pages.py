@@ -26,5 +26,5 @@ def test_memory_keeps_what_is_in_it() -> None:
         memory[:] = bytes(range(256)) * (len(memory) // 256)
         areas = list(_areas(Path("/proc/self/maps").read_text()))
         assert any(end - begin >= LEAST_BYTES for begin, end in areas)
-        assert HugePages().use_huge_pages() >= 0  # an old kernel moves none
+        assert HugePages().use_huge_pages(1.0) >= 0  # an old kernel moves none
         assert memory[:] == bytes(range(256)) * (len(memory) // 256)

@@ -7,7 +7,9 @@ give huge pages to those who ask, and neither torch nor the allocator that vLLM 
 
 import ctypes
 import mmap
+import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 HUGE = 2 * 1024 * 1024
@@ -19,16 +21,19 @@ _MADV_COLLAPSE = 25  # Linux 6.1
 class HugePages:
     """Mixed into vLLM's worker by ``worker_extension_cls``; has methods for ``collective_rpc``."""
 
-    def use_huge_pages(self) -> int:
-        """Move what is in memory now, and have the rest put there; how many pages were moved."""
-        madvise = _madvise()
-        moved = 0
-        for begin, end in _areas(Path("/proc/self/maps").read_text()):
-            madvise(begin, end - begin, mmap.MADV_HUGEPAGE)
-            for page in range(begin, end, HUGE):
-                # One by one: an area may hold some that can't be moved.
-                moved += madvise(page, HUGE, _MADV_COLLAPSE) == 0
-        return moved
+    def use_huge_pages(self, limit_s: float) -> int:
+        """Have new memory put there, and move what is in memory now, as far as the time reaches.
+
+        Returns how many pages were moved.
+        """
+        madvise, end = _madvise(), time.monotonic() + limit_s
+        areas = list(_areas(Path("/proc/self/maps").read_text()))
+        for start, stop in areas:
+            madvise(start, stop - start, mmap.MADV_HUGEPAGE)
+        pages = (page for area in areas for page in range(*area, HUGE))
+        in_time = takewhile(lambda _: time.monotonic() < end, pages)
+        # One by one: an area may hold some that can't be moved.
+        return sum(madvise(page, HUGE, _MADV_COLLAPSE) == 0 for page in in_time)
 
 
 def _madvise() -> "ctypes._NamedFuncPointer":
