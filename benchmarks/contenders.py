@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 
@@ -42,10 +41,12 @@ def our_flags() -> tuple[str, ...]:
 
 def their_command(path: str) -> tuple[str, ...]:
     """``vllm serve`` with the same engine."""
-    vllm = str(Path(sys.executable).with_name("vllm"))
     flags = {f"--{name.replace('_', '-')}": str(value) for name, value in ENGINE_FLAGS.items()}
     return (
-        *(vllm, "serve", path, "--host", "127.0.0.1", "--enforce-eager"),
+        # The command ``vllm serve`` asks for a distribution called vllm, which its build for CPUs
+        # is not; this is what it starts.
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", path),
+        *("--host", "127.0.0.1", "--enforce-eager"),
         *("--enable-prefix-caching", "--scheduling-policy", "priority"),
         # What costs it time and nobody asked for.
         *("--disable-log-stats", "--disable-uvicorn-access-log"),
