@@ -13,9 +13,11 @@ import os
 import shutil
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import NoReturn
 
 from groundmesh.errors import FailedPrecondition
@@ -28,6 +30,9 @@ LOGS_VARIABLE = "GROUNDMESH_ENGINE_LOGS"
 
 SLEEP_VARIABLE = "GROUNDMESH_ENGINE_SLEEPS"
 """Set, it lets the processes of the engine sleep while they wait for each other."""
+
+LOOK_EVERY_S = 0.0001
+"""How long such a sleep is: short before a step, which takes 20 ms and more."""
 
 _FIRST = "from groundmesh_generator.children import begin; begin(); "
 """Put before the program that ``multiprocessing`` gives a child."""
@@ -90,15 +95,16 @@ def main() -> NoReturn:
 
 
 def _sleep_while_waiting() -> None:
-    """Let a process of vLLM wait for another's message in the kernel, at once.
+    """Let a process of vLLM sleep between two looks for another's message.
 
-    By itself it asks again and again for a second first. So EngineCore takes a whole core while
-    its worker computes; where there are few, that core is the one that the frontend needs, and
-    when the worker is done EngineCore has used up its turn.
+    By itself it looks again and again, and only yields, until a second after the last message. So
+    EngineCore takes a whole core while its worker computes; where there are few, that core is the
+    one that the frontend needs, and when the worker is done EngineCore has used up its turn. (To
+    wait for vLLM's own notice instead does not work: it is sent, but some get lost.)
     """
-    from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
+    from vllm.distributed.device_communicators import shm_broadcast
 
-    SpinCondition.__init__.__defaults__ = (0.0,)  # busy_loop_s
+    shm_broadcast.sched_yield = partial(time.sleep, LOOK_EVERY_S)
 
 
 def _tie_from_here() -> str:
