@@ -28,9 +28,11 @@ from groundmesh_generator.window import tokens_to_generate
 MAX_PROMPTS = 1024
 """Counted in one call."""
 
-WARM_UPS = (TextPrompt("The quick brown fox " * 64), TextPrompt("A lazy dog sleeps " * 64))
-"""Each continued by one token at start: a generator is ready once it has done that. The first read
-is slower than others; the second tells how fast the engine reads."""
+WARM_UPS = (" fox", " dog")
+"""Each word is repeated and continued by one token at start: a generator is ready once it has done
+that. The first is read slower than others; the second tells how fast the engine reads."""
+WARM_UP_WORDS = 256
+"""At most; of a window a quarter, since a word may be more than a token."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Generator:
     async def start(self) -> None:
         """Load the model and generate a token, twice."""
         await self.backend.start()
-        for prompt in WARM_UPS:
+        words = min(WARM_UP_WORDS, self.require_model().context_tokens // 4)
+        for word in WARM_UPS:
+            prompt = TextPrompt(word * max(1, words))
             events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
             if not isinstance(events[-1], Finished):
                 raise Internal("the engine gave no token")
