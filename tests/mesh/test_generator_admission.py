@@ -87,16 +87,17 @@ async def test_a_deadline_that_cannot_be_met_is_refused_at_once(bench: Bench) ->
 
 async def test_interactive_passes_bulk_that_waits(bench: Bench) -> None:
     bench.backend.first_token_s = 30
-    bulk = [bench.ask(10, PRIORITY_BULK) for _ in range(5)]
-    running = [await call.read() for call in bulk[:2]]
-    assert [event.started.prompt_tokens for event in running] == [10, 10]
+    running = [bench.ask(10, PRIORITY_BULK) for _ in range(2)]
+    begun = [await call.read() for call in running]
+    assert [event.started.prompt_tokens for event in begun] == [10, 10]
+    waiting = [bench.ask(10, PRIORITY_BULK) for _ in range(3)]
     while await bench.load("waiting_requests") < 3:  # noqa: ASYNC110 - over the wire
         await asyncio.sleep(0.01)
     with pytest.raises(ResourceExhausted):
         await events_of(bench.ask(10, PRIORITY_BULK))
     bench.backend.first_token_s = 0
     assert (await events_of(bench.ask(10)))[-1].HasField("final")
-    for call in bulk[:2]:
+    for call in running:
         call.cancel()
-    finished = await asyncio.gather(*(events_of(call) for call in bulk[2:]))
+    finished = await asyncio.gather(*(events_of(call) for call in waiting))
     assert all(events[-1].HasField("final") for events in finished)
