@@ -1,7 +1,7 @@
 """``make bench``: run every benchmark that needs nothing, or those that are named.
 
-``gateway``, ``inferred``, ``ingest`` and ``ingest-memory`` take long, have goals, or need data of
-the user's: each is named alone, with options of its own.
+Those of ``ALONE`` take long, have goals, or need data of the user's: each is named by itself, with
+options of its own.
 """
 
 import asyncio
@@ -21,7 +21,9 @@ BENCHMARKS = ("chassis", "batching", "embedder_bulk", "search")
 NAMED = ("adapters",)
 """Left out unless it is named: it loads the generator's model twice."""
 ALONE = {
+    "cancelling": "cancelling",
     "gateway": "gateway",
+    "generator": "generator",
     "inferred": "inferred",
     "ingest": "ingest",
     "ingest-memory": "ingest_memory",

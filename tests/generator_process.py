@@ -42,7 +42,8 @@ class Client:
 
     async def engine_load(self) -> float:
         """What the engine itself counts, running and waiting."""
-        return sum((await self.info()).load.values())
+        load = (await self.info()).load
+        return load["running_requests"] + load["waiting_requests"]
 
     async def idle_after_s(self, *, limit_s: float) -> float:
         """How long it takes until the engine counts nothing."""
@@ -60,10 +61,12 @@ class Client:
             await asyncio.sleep(0.01)
         raise AssertionError("the engine never took the work")
 
-    async def answer(self, request: GenerateRequest) -> tuple[str, GenerateResponse]:
+    async def answer(
+        self, request: GenerateRequest, *, timeout: float = 60
+    ) -> tuple[str, GenerateResponse]:
         """All the text, and the last message."""
         with translated("generator"):
-            events = [event async for event in self.generator.Generate(request, timeout=60)]
+            events = [event async for event in self.generator.Generate(request, timeout=timeout)]
         return "".join(event.delta.text for event in events), events[-1]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -22,20 +23,36 @@ from tests.waiting import until
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("name", ["EngineCore", pytest.param("Worker", marks=pytest.mark.slow)])
-async def test_when_the_engine_is_killed_its_callers_hear_and_the_process_ends(
-    tmp_path: Path, name: str
+HEARD_LIMIT_S = {signal.SIGKILL: 5, signal.SIGSTOP: 20}
+"""A process that ends is seen at once; one that hangs by the check that it does not answer."""
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        pytest.param("EngineCore", signal.SIGKILL, id="engine core killed"),
+        pytest.param("EngineCore", signal.SIGSTOP, id="engine core hangs"),
+        pytest.param("Worker", signal.SIGKILL, id="worker killed", marks=pytest.mark.slow),
+        pytest.param("Worker", signal.SIGSTOP, id="worker hangs", marks=pytest.mark.slow),
+    ],
+)
+async def test_when_the_engine_dies_or_hangs_its_callers_hear_and_the_process_ends(
+    tmp_path: Path, name: str, how: signal.Signals
 ) -> None:
     async with generator_client(tmp_path) as client:
         running = asyncio.create_task(client.answer(endless()))
         await client.busy()
         children = children_of(client.service)
         (victim,) = [child for child in children if f"VLLM::{name}" in command_of(child)]
-        victim.kill()
+        victim.send_signal(how)
+        since = time.monotonic()
         with pytest.raises(Unavailable) as heard:
-            await asyncio.wait_for(running, 10)
+            await asyncio.wait_for(running, HEARD_LIMIT_S[how])
+        heard_s = time.monotonic() - since
         assert heard.value.reason is Reason.ENGINE_DEAD
-        assert await asyncio.wait_for(client.service.process.wait(), 30) == 1
+        assert await asyncio.wait_for(client.service.process.wait(), 10) == 1
+        ended_s = time.monotonic() - since
+        print(f"heard after {heard_s:.1f} s, ended after {ended_s:.1f} s")  # noqa: T201
         await assert_gone(children)
 
 

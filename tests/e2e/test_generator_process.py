@@ -12,7 +12,13 @@ import pytest_asyncio
 from tokenizers import Tokenizer
 
 from groundmesh.channel import translated
-from groundmesh.errors import DeadlineExceeded, InvalidArgument, NotFound, Reason
+from groundmesh.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    ResourceExhausted,
+)
 from groundmesh.v1.generator_pb2 import (
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
@@ -31,6 +37,7 @@ from tests.generator_process import (
     Client,
     assert_gone,
     children_of,
+    command_of,
     endless,
     generator_client,
 )
@@ -152,6 +159,49 @@ async def test_a_caller_that_leaves_while_its_prompt_is_read_frees_the_engine(
     call.cancel()
     took_s = await client.idle_after_s(limit_s=10)
     print(f"freed after {took_s * 1000:.0f} ms")  # noqa: T201 - a measurement
+
+
+async def test_the_engine_core_sleeps_while_its_worker_computes(client: Client) -> None:
+    """vLLM's own way is to ask again and again, which takes a core from all others."""
+    core, worker = (
+        next(child for child in children_of(client.service) if name in command_of(child))
+        for name in ("VLLM::EngineCore", "VLLM::Worker")
+    )
+    call = client.generator.Generate(endless(), timeout=60)
+    await client.busy()
+    before = [sum(process.cpu_times()[:2]) for process in (core, worker)]
+    for _ in range(30):
+        await call.read()
+    core_s, worker_s = (
+        sum(process.cpu_times()[:2]) - began
+        for process, began in zip((core, worker), before, strict=True)
+    )
+    call.cancel()
+    assert core_s < worker_s / 2
+    await client.idle_after_s(limit_s=5)
+
+
+async def test_a_call_that_cannot_be_in_time_is_refused_at_once(client: Client) -> None:
+    text = " ".join(str(random.randrange(10)) for _ in range(1900))
+    with pytest.raises(ResourceExhausted) as refused:
+        await client.answer(GenerateRequest(prompt=Prompt(text=text)), timeout=0.4)
+    assert refused.value.retry_after_s
+    assert await client.engine_load() == 0
+
+
+async def test_the_prefix_caches_hits_are_in_its_load(client: Client) -> None:
+    before = (await client.info()).load
+    request = GenerateRequest(
+        prompt=Prompt(text=f"{random.random()} " + "The constant part comes first. " * 60),
+        sampling=Sampling(max_tokens=1),
+    )
+    for _ in range(2):
+        await client.answer(request)
+    after = (await client.info()).load
+    read = after["prompt_tokens"] - before["prompt_tokens"]
+    cached = after["cached_prompt_tokens"] - before["cached_prompt_tokens"]
+    assert 0.3 < cached / read < 0.5
+    assert 0 < after["prefix_cache_hit_rate"] < 1
 
 
 async def test_a_deadline_that_passes_frees_the_engine(client: Client) -> None:

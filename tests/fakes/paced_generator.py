@@ -70,6 +70,8 @@ class PacedBackend:
         self.repeat = repeat
         self.first_token_s = first_token_s
         self.token_s = token_s
+        self.cached_tokens = 0
+        """Of each prompt, as the answers say."""
         self.model: ModelInfo | None = None
         self.tokenizer = _tokenizer_file()
         self.jobs: list[GenerationJob] = []
@@ -148,7 +150,11 @@ class PacedBackend:
             )
             answers = job.sampling.answers
             yield Finished(
-                (reason,) * answers, len(job.token_ids), len(words) * answers, timings=timings
+                (reason,) * answers,
+                len(job.token_ids),
+                len(words) * answers,
+                self.cached_tokens,
+                timings=timings,
             )
 
     def _words(self) -> Iterator[str]:

@@ -103,6 +103,21 @@ async def test_an_engine_that_hangs_in_its_check_is_dead(monkeypatch: pytest.Mon
         assert error.reason is Reason.ENGINE_DEAD
 
 
+async def test_who_waits_for_a_dead_engine_is_told_at_once() -> None:
+    echo = endless()
+    async with (
+        running(echo.service(), engine_check_interval_s=0.1, drain_grace_s=60) as server,
+        open_channel(server.address) as channel,
+    ):
+        calls = [asyncio.ensure_future(call(channel, shape, "x")) for shape in SHAPES]
+        await asyncio.sleep(0.05)
+        echo.engine.check_error = Unavailable("it hangs", reason=Reason.ENGINE_DEAD)
+        for pending in calls:
+            with pytest.raises(Unavailable) as caught, translated():
+                await asyncio.wait_for(pending, 5)
+            assert caught.value.reason is Reason.ENGINE_DEAD
+
+
 async def test_stopping_while_the_engine_starts() -> None:
     echo = Echo()
     echo.engine.may_start.clear()

@@ -13,9 +13,11 @@ import os
 import shutil
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import NoReturn
 
 from groundmesh.errors import FailedPrecondition
@@ -25,6 +27,12 @@ from groundmesh_generator.backends.base import EngineLogs
 COMMAND = "groundmesh-generator-child"
 LOGS_VARIABLE = "GROUNDMESH_ENGINE_LOGS"
 """Carries ``EngineLogs`` to the children."""
+
+SLEEP_VARIABLE = "GROUNDMESH_ENGINE_SLEEPS"
+"""Set, it lets the processes of the engine sleep while they wait for each other."""
+
+LOOK_EVERY_S = 0.0001
+"""How long such a sleep is: short before a step, which takes 20 ms and more."""
 
 _FIRST = "from groundmesh_generator.children import begin; begin(); "
 """Put before the program that ``multiprocessing`` gives a child."""
@@ -65,6 +73,8 @@ def begin() -> None:
     quiet_engine(logs)
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").setLevel(logs.engine_level.upper())
+    if os.environ.get(SLEEP_VARIABLE):
+        _sleep_while_waiting()
 
 
 def quiet_engine(logs: EngineLogs) -> None:
@@ -82,6 +92,19 @@ def main() -> NoReturn:
         die_with_parent()
         arguments = _beginning_first(arguments)
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is wanted
+
+
+def _sleep_while_waiting() -> None:
+    """Let a process of vLLM sleep between two looks for another's message.
+
+    By itself it looks again and again, and only yields, until a second after the last message. So
+    EngineCore takes a whole core while its worker computes; where there are few, that core is the
+    one that the frontend needs, and when the worker is done EngineCore has used up its turn. (To
+    wait for vLLM's own notice instead does not work: it is sent, but some get lost.)
+    """
+    from vllm.distributed.device_communicators import shm_broadcast
+
+    shm_broadcast.sched_yield = partial(time.sleep, LOOK_EVERY_S)
 
 
 def _tie_from_here() -> str:

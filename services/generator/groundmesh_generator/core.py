@@ -3,14 +3,15 @@
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from groundmesh.adapters import AdapterRef
 from groundmesh.errors import Internal, InvalidArgument, NotFound, Reason, Unavailable
 from groundmesh.server.engine import EngineInfo
 from groundmesh_generator.adapters.adapters import AdapterOptions, Adapters
+from groundmesh_generator.admission import Admission, AdmissionLimits, Demand
 from groundmesh_generator.backends.base import (
     Adapter,
     Backend,
@@ -21,8 +22,10 @@ from groundmesh_generator.backends.base import (
     Priority,
     TokenizerFile,
 )
+from groundmesh_generator.cache_hits import CacheHits
 from groundmesh_generator.prompts import Prompt, check_prompt
 from groundmesh_generator.sampling import Sampling, check_sampling
+from groundmesh_generator.seen_prefixes import SeenPrefixes
 from groundmesh_generator.window import tokens_to_generate
 
 MAX_PROMPTS = 1024
@@ -37,6 +40,7 @@ class GeneratorOptions:
     """Of one answer, whatever the window leaves."""
     adapters: AdapterOptions | None = None
     """None: none are served."""
+    limits: AdmissionLimits = field(default_factory=AdmissionLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,14 @@ class Generator:
         return Adapters(self.backend, self.options.adapters)
 
     async def start(self) -> None:
-        """Load the model and generate a token; only then it is ready."""
+        """Load the model and continue each warm-up by a token; only then it is ready."""
         await self.backend.start()
         await self.adapters.start()
         for prompt in self.backend.warm_ups:
             events = [event async for event in self.generate(prompt, Sampling(max_tokens=1))]
             if not isinstance(events[-1], Finished):
                 raise Internal("the engine gave no token")
+        self._cache_hits.reset()
 
     async def check(self) -> None:
         """Raise when the engine is dead."""
@@ -79,17 +84,36 @@ class Generator:
         await self.backend.stop()
 
     def describe(self) -> EngineInfo:
-        """The engine, the model, and how many requests the engine itself counts."""
+        """The engine, the model, what runs and waits, and what the prefix cache has saved."""
         load = self.backend.load
+        admission = self._admission
         return EngineInfo(
             engine=self.backend.name,
             engine_version=self.backend.version,
             models=(served.name,) if (served := self.backend.model) else (),
             load={
                 "running_requests": float(load.running),
-                "waiting_requests": float(load.waiting),
+                "waiting_requests": float(load.waiting + admission.held_back),
+                "waiting_prompt_tokens": float(admission.waiting_tokens),
+                **self._cache_hits.figures(),
             },
         )
+
+    @cached_property
+    def _admission(self) -> Admission:
+        return Admission(
+            self.options.limits,
+            engine_waiting=lambda: self.backend.load.waiting,
+            cache_tokens=lambda: model.cache_tokens if (model := self.backend.model) else 0,
+        )
+
+    @cached_property
+    def _seen_prefixes(self) -> SeenPrefixes:
+        return SeenPrefixes()
+
+    @cached_property
+    def _cache_hits(self) -> CacheHits:
+        return CacheHits()
 
     async def generate(
         self,
@@ -114,21 +138,41 @@ class Generator:
             model=served,
             max_output_tokens=limit,
         )
-        async with AsyncExitStack() as held:
-            job = GenerationJob(
-                id=uuid.uuid4().hex,
-                prompt=prompt,
-                token_ids=token_ids,
-                sampling=sampling,
-                max_tokens=max_tokens,
-                priority=priority,
-                received_at=received_at,
-                adapter=await held.enter_async_context(self._using(adapter)),
-            )
+        job = GenerationJob(
+            id=uuid.uuid4().hex,
+            prompt=prompt,
+            token_ids=token_ids,
+            sampling=sampling,
+            max_tokens=max_tokens,
+            priority=priority,
+            received_at=received_at,
+        )
+        async with (
+            self._using(adapter) as loaded,
+            self._admission.place(self._demand(job)) as place,
+        ):
             yield Started(served.name, len(token_ids), adapter)
-            events = await held.enter_async_context(aclosing(self.backend.generate(job)))
-            async for event in events:
-                yield event
+            job = replace(job, adapter=loaded)
+            async with aclosing(self.backend.generate(job)) as events:
+                async for event in events:
+                    self._admission.read(place)
+                    if isinstance(event, Finished):
+                        self._learn(event)
+                    yield event
+
+    def _demand(self, job: GenerationJob) -> Demand:
+        prompt_tokens = len(job.token_ids)
+        return Demand(
+            job.priority,
+            prompt_tokens=prompt_tokens,
+            least_unread=self._seen_prefixes.least_unread(job.token_ids),
+            max_tokens=prompt_tokens + job.sampling.answers * job.max_tokens,
+        )
+
+    def _learn(self, event: Finished) -> None:
+        cached, total = event.cached_prompt_tokens, event.prompt_tokens
+        self._cache_hits.count(prompt_tokens=total, cached_tokens=cached)
+        self._admission.pace.learn_one(tokens=total - cached, seconds=event.timings.prefill_s)
 
     def _using(self, adapter: AdapterRef | None) -> AbstractAsyncContextManager[Adapter | None]:
         return self.adapters.use(adapter) if adapter else nullcontext()

@@ -9,6 +9,7 @@ from groundmesh.models import DEFAULT_GENERATION_MODEL
 from groundmesh.server.settings import ServerSettings
 from groundmesh_generator.adapters.adapters import AdapterOptions
 from groundmesh_generator.adapters.disk import DiskOptions
+from groundmesh_generator.admission import AdmissionLimits
 from groundmesh_generator.backends import BACKENDS
 from groundmesh_generator.backends.base import AdapterLimits, BackendOptions, EngineLogs
 from groundmesh_generator.core import GeneratorOptions
@@ -23,6 +24,10 @@ LEAST = {
     "max_adapters_in_batch": 1,
     "max_lora_rank": 1,
     "adapter_disk_gib": 0.001,
+    "max_waiting_tokens": 0,
+    "max_wait_s": 0,
+    "max_running_bulk": 1,
+    "max_waiting_bulk": 0,
 }
 
 
@@ -75,6 +80,23 @@ class GeneratorSettings(ServerSettings):
     """The largest rank of an adapter; memory is kept for it in each place of a batch."""
     adapter_disk_gib: float = 10.0
     """Adapters on this machine's disk, in a temporary folder."""
+    engine_check_interval_s: float = 1.0
+    """Pause between two checks of the engine."""
+    engine_check_timeout_s: float = 10.0
+    """An engine that takes longer than this to answer a check, which it does between two steps, is
+    dead. Raise it for a model whose steps take seconds."""
+    max_concurrent_calls: int = 256
+    """Calls at once; more than the engine runs, since it is the generator that lets them wait."""
+    max_queued_calls: int = 0
+    """Calls that wait to be read at all."""
+    max_waiting_tokens: int = AdmissionLimits.max_waiting_tokens
+    """Tokens of the prompts that wait to be read; past it calls are refused at once."""
+    max_wait_s: float = AdmissionLimits.max_wait_s
+    """Longest wait before a prompt is read, by how fast others were; past it calls are refused."""
+    max_running_bulk: int = AdmissionLimits.max_running_bulk
+    """Bulk generations in the engine at once, in half of its memory at most."""
+    max_waiting_bulk: int = AdmissionLimits.max_waiting_bulk
+    """Bulk generations that wait for that; more are refused at once."""
 
     def __post_init__(self) -> None:
         """ValueError, in words for who set it, for values that can't work."""
@@ -110,7 +132,13 @@ class GeneratorSettings(ServerSettings):
 
     def generator_options(self) -> GeneratorOptions:
         """What the core needs of them."""
-        return GeneratorOptions(self.max_output_tokens, self._adapter_options())
+        limits = AdmissionLimits(
+            max_waiting_tokens=self.max_waiting_tokens,
+            max_wait_s=self.max_wait_s,
+            max_running_bulk=self.max_running_bulk,
+            max_waiting_bulk=self.max_waiting_bulk,
+        )
+        return GeneratorOptions(self.max_output_tokens, self._adapter_options(), limits)
 
     def _api_key(self) -> str:
         return self.api_key_file.read_text().strip() if self.api_key_file else self.api_key

