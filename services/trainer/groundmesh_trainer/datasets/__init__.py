@@ -1,0 +1,1 @@
+"""Rows to learn from: read from files, checked, and split into train and held-out."""
