@@ -4,6 +4,7 @@ As a command it serves until it is killed, and its children die with it, however
 """
 
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -38,6 +39,8 @@ async def vllm_serve(folder: Path) -> AsyncIterator[str]:
     with log.open("w") as output:
         process = await asyncio.create_subprocess_exec(
             *tied((*command, "--host", "127.0.0.1", "--port", str(port))),
+            # Not what an engine of this process has set for itself.
+            env={name: value for name, value in os.environ.items() if not name.startswith("VLLM_")},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,

@@ -19,7 +19,7 @@ compile_mesh() { # TARGET ARGUMENT...
     compile "$output" --python-platform x86_64-manylinux_2_28 \
         --overrides constraints/overrides.txt --no-emit-package groundmesh \
         --group dev --group examples --group models \
-        --extra eval --extra lite --extra postgres --extra "$target" "${@:2}" \
+        --extra artifacts --extra eval --extra lite --extra postgres --extra "$target" "${@:2}" \
         pyproject.toml services/*/pyproject.toml
     # The CPU build of torch comes from a folder of wheels here and from PyTorch's own index there,
     # and these need not be the same file: its version is pinned, its hash is not.

@@ -19,7 +19,7 @@ print(grpc.__version__, google.protobuf.__version__)
 def test_every_module_loads_with_the_lowest_dependencies(tmp_path: Path) -> None:
     python = tmp_path / "bin" / "python"
     install = ["pip", "install", "--quiet", "--resolution", "lowest-direct", "--no-sources"]
-    library = ["--refresh-package", "groundmesh", f"groundmesh[eval] @ {ROOT.as_uri()}"]
+    library = ["--refresh-package", "groundmesh", f"groundmesh[artifacts,eval] @ {ROOT.as_uri()}"]
     commands: tuple[list[str | Path], ...] = (
         [UV, "venv", "--quiet", "--python", sys.executable, tmp_path],
         [UV, *install, "--python", tmp_path, *library],

@@ -26,7 +26,7 @@ class AdmissionLimits:
     """What may wait, and how much of the engine bulk requests may take."""
 
     max_waiting_tokens: int = 65_536
-    max_wait_s: float = 30.0
+    max_wait_s: float = 120.0
     max_running_bulk: int = 16
     max_waiting_bulk: int = 64
 

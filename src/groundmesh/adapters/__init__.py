@@ -10,7 +10,7 @@ An adapter is a folder of plain files, as PEFT saves it::
 with its hash: who knows it can tell whether anything was changed. The manifest is written last, so
 an adapter is there whole or not at all.
 
-Importing this needs fsspec, which the services that use it depend on.
+Needs the extra: ``pip install groundmesh[artifacts]``.
 """
 
 from groundmesh.adapters.manifest import AdapterFile, AdapterRef, Manifest

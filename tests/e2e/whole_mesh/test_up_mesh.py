@@ -102,6 +102,12 @@ def test_ask_answers_with_sources_and_true_times(filled: RealMesh, towns: Path) 
         "mode",
         "reranked",
         "degraded",
+        "abstention",
+        "evidence",
+        "coverage",
+        "removed_citations",
+        "template",
+        "standalone_question",
     ]
     assert answer["question"] == question
     assert answer["answer"]
