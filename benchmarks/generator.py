@@ -1,7 +1,7 @@
 """Our generator against ``vllm serve``: the same vLLM, model, settings, cores and requests.
 
 Both stay loaded, and one is paused while the other is measured, in turns; who comes first changes.
-A ratio is that of the two measurements of one round. ``--rounds N`` sets how many (8).
+A ratio is that of the two measurements of one round. ``--rounds N`` sets how many (6).
 """
 
 import argparse
@@ -35,9 +35,9 @@ from groundmesh.models import DEFAULT_GENERATION_MODEL, resolve_model
 from groundmesh.models.prepared import prepare_model
 from tests.milvus_servers import free_port
 
-ROUNDS = 8
+ROUNDS = 6
 TOKENS = 32
-LOADS = {1: 4, 8: 24, 32: 64}
+LOADS = {1: 3, 8: 16, 32: 32}
 """Clients -> requests of a measurement."""
 
 
@@ -101,6 +101,7 @@ async def main(arguments: Sequence[str]) -> None:
         for number in range(1, rounds + 1):
             for clients, done in measured.items():
                 done.append(await _in_turn(ours, theirs, clients, number))
+                _note(number, clients, done[-1])
     _print(measured)
 
 
@@ -151,6 +152,11 @@ async def _contenders() -> AsyncIterator[tuple[Contender, Contender]]:
             await load("grpc", (*our_command(), *our_flags()), grpc_ready),
             await load("http", their_command(path), http_ready),
         )
+
+
+def _note(number: int, clients: int, done: Round) -> None:
+    said = f"throughput {done.throughput:.2f}, first token {done.first_token:.2f}"
+    Console(stderr=True).print(f"round {number}, {clients} clients: {said}", style="dim")
 
 
 def _print(measured: dict[int, list[Round]]) -> None:

@@ -17,6 +17,7 @@ from groundmesh_retriever.query import Found, Mode, Query, Result, Search
 from groundmesh_retriever.search_run import IndexLost, Ranked, SearchRun
 from groundmesh_retriever.sight import Outdated, TooEarly
 from groundmesh_retriever.stores.base import Freshness, Scope
+from groundmesh_retriever.together import together
 
 MAX_COLLECTIONS = 100
 """The most collections of one search."""
@@ -97,12 +98,7 @@ async def _all_ranked(runs: Sequence[SearchRun]) -> list[list[Ranked]]:
         async with slots:
             return await run.rank(whole=False)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(rank(run)) for run in runs]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return await together([rank(run) for run in runs])
 
 
 def _merged(

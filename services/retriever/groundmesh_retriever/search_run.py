@@ -1,6 +1,5 @@
 """A search of one collection: ask the store, keep what is live, fuse, refill what fell out."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
@@ -27,6 +26,7 @@ from groundmesh_retriever.stores.base import (
     StoredChunk,
     Vectors,
 )
+from groundmesh_retriever.together import together
 
 FUSION_DEPTH = 100
 """How many hits of each kind are fused at least: a chunk ranked low by both can still be best."""
@@ -142,7 +142,7 @@ class SearchRun:
             calls.append(self._wait())
         try:
             with self._result.store:
-                hits = await _together(calls)
+                hits = await together(calls)
         except IndexMissing as error:
             raise IndexLost(self._collection.name) from error
         return hits.pop(0) if dense else [], hits.pop(0) if sparse else []
@@ -202,12 +202,6 @@ class SearchRun:
                     kept.append(key)
             best = kept
         return best[: self._query.limit]
-
-
-async def _together(calls: list[Coroutine[None, None, list[Hit]]]) -> list[list[Hit]]:
-    if len(calls) == 1:  # the most frequent; a task would be made for nothing
-        return [await calls[0]]
-    return await asyncio.gather(*calls)
 
 
 def _terms(collection: Collection, query: Query, result: Result) -> str:

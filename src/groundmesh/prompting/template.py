@@ -13,12 +13,13 @@ from functools import cached_property
 from groundmesh.prompting.frame import SEPARATOR, FrameLine
 from groundmesh.prompting.looks import look
 from groundmesh.prompting.messages import Message, Role
+from groundmesh.quotes import BEGIN_QUOTE, END_QUOTE
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _TEXT = "{text}"
 _LEAST_WORDS = 3
 _MARKER = re.compile(r"\[([0-9]+)\]")
-_QUOTE = re.compile(r"##begin_quote##(.*?)##end_quote##", re.DOTALL)
+_QUOTE = re.compile(f"{BEGIN_QUOTE}(.*?){END_QUOTE}", re.DOTALL)
 
 
 class TemplateError(ValueError):
