@@ -53,7 +53,7 @@ class PacedBackend:
 
     name = "paced"
     version = "1"
-    warm_ups = (TextPrompt("The quick brown fox"), TextPrompt("The lazy dog"))
+    warm_ups = (TextPrompt("The quick brown fox"),)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 from google.protobuf.wrappers_pb2 import StringValue
 
+from groundmesh.first_status import FirstStatus
 from groundmesh.server.app import Service
 from groundmesh.server.engine import EngineInfo
 
@@ -155,6 +156,7 @@ async def call(
 ) -> list[str]:
     """Every answer of one call."""
     opened = open_call(channel, shape, *requests, **options)
-    if shape in ("Unary", "ClientStream"):
-        return [(await opened).value]
-    return [response.value async for response in opened]
+    with FirstStatus(opened):
+        if shape in ("Unary", "ClientStream"):
+            return [(await opened).value]
+        return [response.value async for response in opened]

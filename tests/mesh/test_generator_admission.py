@@ -82,7 +82,7 @@ async def test_a_deadline_that_cannot_be_met_is_refused_at_once(bench: Bench) ->
         await events_of(bench.ask(900, timeout=2))
     assert "deadline" in refused.value.message
     assert refused.value.retry_after_s
-    assert len(bench.backend.jobs) == 3, "the warm-ups and the first"
+    assert len(bench.backend.jobs) == 2, "the warm-up and the first"
 
 
 async def test_interactive_passes_bulk_that_waits(bench: Bench) -> None:

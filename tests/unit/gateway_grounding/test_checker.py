@@ -1,7 +1,7 @@
 """What is a citation, where it points, and that the stream's pieces make no difference."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from groundmesh.quotes import BEGIN_QUOTE, END_QUOTE
@@ -177,6 +177,7 @@ def test_offsets_are_right(answer: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(answers)
+@example("] ##begin_quote##[1, 9]")
 def test_what_was_sent_has_nothing_to_be_taken_out(answer: str) -> None:
     once = checked(answer)[0]
     assert checked(once)[::2] == (once, 0)

@@ -52,7 +52,7 @@ async def test_it_is_ready_only_once_a_token_was_generated() -> None:
     await until(lambda: backend.load.running == 1)
     assert not starting.done()
     await starting
-    assert [job.max_tokens for job in backend.jobs] == [1, 1]
+    assert [job.max_tokens for job in backend.jobs] == [1]
 
 
 async def test_it_does_not_start_on_an_engine_that_generates_nothing() -> None:

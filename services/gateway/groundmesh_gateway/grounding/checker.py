@@ -132,7 +132,8 @@ class CitationChecker:
         space, numbers = marker.groups()
         named = [int(number) for number in numbers.split(",")]
         known = [number for number in named if number in self._passages]
-        if len(known) < len(named) and not space and _INDEXABLE.search(self._before):
+        before = self._seam.gap("[") or self._before
+        if len(known) < len(named) and not space and _INDEXABLE.search(before):
             self._pass(marker[0])
             return
         self._unknown += len(named) - len(known)

@@ -39,12 +39,15 @@ class Seam:
             if self._joins and (not self._tail or self._tail[-1].isspace()):
                 text = text.lstrip()
             if text:
-                text = self._gap(text[0]) + text
+                text = self.gap(text[0]) + text
                 self._is_open = self._had_space = self._joins = False
         self._tail = (self._tail + text)[-_TAIL:]
         return text
 
-    def _gap(self, following: str) -> str:
+    def gap(self, following: str) -> str:
+        """The space, if any, that comes between what was sent and what follows."""
+        if not self._is_open:
+            return ""
         if _BEGUN.search(self._tail):
             return " "
         before = self._tail[-1:]

@@ -10,7 +10,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 READERS = 4
 """Questions that are asked at the same time, each in a thread."""
-_BUSY_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_S = 15.0
 
 
 def asynchronous(url: str, *, timeout_s: float) -> AsyncEngine:
