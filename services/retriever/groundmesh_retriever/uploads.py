@@ -1,14 +1,18 @@
 """Beginning to write documents: what is checked before the first byte of text is taken."""
 
 from dataclasses import dataclass, replace
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from groundmesh.errors import InvalidArgument
 from groundmesh.identity import Principal
 from groundmesh.names import CollectionName, DocumentName, document_id
 from groundmesh_retriever.catalog import documents as rows
 from groundmesh_retriever.catalog import reindexes
+from groundmesh_retriever.catalog.documents import LiveDocument
 from groundmesh_retriever.draft_checks import check_draft, check_may_give, check_may_replace
-from groundmesh_retriever.model import DocumentDraft, Reindex
+from groundmesh_retriever.model import Collection, DocumentDraft, Reindex
 from groundmesh_retriever.parts import ModelRef, Parts, found_collection, index_changed
 from groundmesh_retriever.shadow_upload import (
     ShadowTarget,
@@ -55,10 +59,9 @@ class Uploads:
         check_draft(draft)
         check_may_give(principal, draft.reader_labels)
         _check_named(made.model, "embedding_model")
-        async with self._parts.database.reading() as connection:
-            collection = await found_collection(connection, parent)
-            reindex = await reindexes.under_way(connection, collection.uid)
-            old = await rows.find(connection, collection, document_id(draft.uri), labels=None)
+        collection, reindex, old = await self._parts.database.look(
+            partial(_known, parent, document_id(draft.uri))
+        )
         if made.index_version not in (0, collection.index.version):
             raise index_changed(draft.uri)
         made.model.check(collection)
@@ -94,6 +97,15 @@ class Uploads:
         return ShadowUpload(
             self._parts, self._sweeper, ShadowTarget(collection.uid, reindex), source
         )
+
+
+async def _known(
+    parent: CollectionName, document: str, connection: AsyncConnection
+) -> tuple[Collection, Reindex | None, LiveDocument | None]:
+    """The collection, its reindex under way, and the version of a document that is live."""
+    collection = await found_collection(connection, parent)
+    reindex = await reindexes.under_way(connection, collection.uid)
+    return collection, reindex, await rows.find(connection, collection, document, labels=None)
 
 
 def _check_shadow(target: ShadowRef, reindex: Reindex, collection: CollectionName) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from groundmesh.errors import Reason, Unavailable
 from groundmesh_retriever.catalog import sqlite, tables
-from groundmesh_retriever.catalog.shared_writes import Work, write_together
+from groundmesh_retriever.catalog.at_once import Work, look_at_once, write_together
 from groundmesh_retriever.joining import Joining
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,17 @@ class Database:
                 # and waits for it, ten times in all; here the whole of it is one such step.
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._threads, _ask, self._reader, question)
+
+    async def look(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Ask several things of one state of the catalog, as work for ``write`` does."""
+        if self._reader is None:
+            async with self.reading() as connection:
+                return await work(connection)
+        with _errors_translated():
+            async with asyncio.timeout(self._timeout_s):
+                loop = asyncio.get_running_loop()
+                result = await loop.run_in_executor(self._threads, look_at_once, self._reader, work)
+                return cast(T, result)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -1,4 +1,4 @@
-"""Writes of many callers in one transaction of SQLite, the whole of it one step of a thread.
+"""Transactions of SQLite of which the whole is one step of a thread; writes of many share one.
 
 SQLAlchemy's asynchronous driver hands each step of each statement to a thread and waits for it: a
 document took 7 ms of processor time so, while others embedded, and takes 3 ms here.
@@ -36,6 +36,16 @@ def _in_savepoint(connection: Connection, work: Work) -> object:
         raise  # the transaction's, and so everybody's
     except Exception as error:  # noqa: BLE001 - its caller's, who raises it
         return error
+
+
+def look_at_once(engine: Engine, work: Work) -> object:
+    """What somebody asks of one state of the catalog."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        try:
+            return _done(work(cast(AsyncConnection, _AtOnce(connection))))
+        finally:
+            connection.exec_driver_sql("ROLLBACK")
 
 
 @dataclass(frozen=True)
