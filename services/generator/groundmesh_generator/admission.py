@@ -40,12 +40,14 @@ class Demand:
     least_unread: int
     """Tokens of the prompt that no prefix cache can have."""
     max_tokens: int
-    """Prompt and answer together."""
+    """Prompt and answers together."""
+    answers: int = 1
+    """Each of them is a request of its own where the engine counts."""
 
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """A request that was admitted; it waits until its prompt is read."""
+    """A request that was admitted; its prompt waits until it is read."""
 
     demand: Demand
     in_engine: bool = False
@@ -73,6 +75,7 @@ class Admission:
         self._unread: dict[Place, None] = {}  # in the order in which they came
         self._turns: deque[tuple[Place, asyncio.Future[None]]] = deque()
         self._running_bulk: set[Place] = set()
+        self._further_answers = 0  # of those in the engine: all but the first of each
         self._read_at = 0.0
 
     @property
@@ -87,7 +90,7 @@ class Admission:
 
     @asynccontextmanager
     async def place(self, demand: Demand) -> AsyncIterator[Place]:
-        """Run the block with a place in the engine, a bulk request once it is its turn.
+        """Run the block with a place, which ``enter`` takes; a bulk request once it is its turn.
 
         ResourceExhausted, at once, when too much waits or the call's deadline can't be met.
         """
@@ -98,13 +101,22 @@ class Admission:
         try:
             if demand.priority is Priority.BULK:
                 await self._turn(place)
-            else:
-                self._enter(place)
             yield place
         finally:
+            if place.in_engine:
+                self._further_answers -= demand.answers - 1
             self._unread.pop(place, None)
             self._running_bulk.discard(place)
             self._hand_out_turns()
+
+    def enter(self, place: Place) -> None:
+        """Say that a request goes to the engine now: nothing else keeps it any more."""
+        if not any(each.in_engine for each in self._unread):
+            self._read_at = time.monotonic()  # until now there was nothing to read
+        del self._unread[place]
+        self._unread[place] = None  # behind those that were faster here
+        place.in_engine = True
+        self._further_answers += place.demand.answers - 1
 
     def read(self, place: Place) -> None:
         """Say that a prompt is read: its first token is there. Callable again."""
@@ -141,14 +153,17 @@ class Admission:
         return [place for place in self._unread if place.demand.priority <= priority]
 
     def _not_begun(self, priority: Priority) -> list[Place]:
-        """Of these, what the engine surely has not begun to read."""
+        """Of these, what the engine will surely read before it, and has not begun."""
         before = self._before(priority)
         inside = [place for place in before if place.in_engine]
-        # Those that don't go before may be the ones that the engine counts as waiting.
+        # Those that don't go before, and further answers to a prompt that is begun, may be the ones
+        # that the engine counts as waiting.
         others = sum(place.in_engine for place in self._unread) - len(inside)
-        count = min(len(inside) - 1, self._engine_waiting() - others)
-        begun = set(inside[: len(inside) - max(0, count)])
-        return [place for place in before if place not in begun]
+        waiting = self._engine_waiting() - others - self._further_answers
+        count = max(0, min(len(inside) - 1, waiting))
+        held_back = {place for place, _ in self._turns}
+        # What waits for something else, such as its adapter, may be overtaken.
+        return [place for place in before if place in held_back] + inside[len(inside) - count :]
 
     async def _turn(self, place: Place) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -166,13 +181,7 @@ class Admission:
             place, turn = self._turns.popleft()
             if not turn.done():
                 self._running_bulk.add(place)
-                self._enter(place)
                 turn.set_result(None)
-
-    def _enter(self, place: Place) -> None:
-        if not any(each.in_engine for each in self._unread):
-            self._read_at = time.monotonic()  # until now there was nothing to read
-        place.in_engine = True
 
     def _has_room_for(self, place: Place) -> bool:
         if not self._running_bulk:

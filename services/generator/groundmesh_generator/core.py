@@ -147,10 +147,13 @@ class Generator:
             priority=priority,
             received_at=received_at,
         )
+        # In this order: what is refused has nothing loaded, and what waits keeps no adapter.
         async with (
-            self._using(adapter) as loaded,
             self._admission.place(self._demand(job)) as place,
+            self._using(adapter) as loaded,
         ):
+            self._admission.enter(place)
+            self._seen_prefixes.remember(token_ids)
             yield Started(served.name, len(token_ids), adapter)
             job = replace(job, adapter=loaded)
             async with aclosing(self.backend.generate(job)) as events:
@@ -167,6 +170,7 @@ class Generator:
             prompt_tokens=prompt_tokens,
             least_unread=self._seen_prefixes.least_unread(job.token_ids),
             max_tokens=prompt_tokens + job.sampling.answers * job.max_tokens,
+            answers=job.sampling.answers,
         )
 
     def _learn(self, event: Finished) -> None:

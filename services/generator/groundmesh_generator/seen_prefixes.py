@@ -11,24 +11,26 @@ forgotten there."""
 
 
 class SeenPrefixes:
-    """Remembers what came, by hashes: what never came must be computed."""
+    """Remembers what the engine was given, by hashes: what it never was must be computed."""
 
     def __init__(self, *, kept_blocks: int = KEPT_BLOCKS) -> None:
-        """Nothing has come yet."""
+        """It was given nothing yet."""
         self._kept_blocks = kept_blocks
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     def least_unread(self, token_ids: Sequence[int]) -> int:
-        """How many of a prompt's tokens no cache can have, at least one; and remember it."""
-        prefixes = list(_prefixes(token_ids))
-        known = sum(1 for _ in takewhile(self._seen.__contains__, prefixes))
-        for prefix in prefixes:
+        """How many of a prompt's tokens no cache can have, at least one."""
+        known = sum(1 for _ in takewhile(self._seen.__contains__, _prefixes(token_ids)))
+        # Blocks of the engine may be smaller: of the first unknown one it may have a part.
+        return max(1, len(token_ids) - (known + 1) * BLOCK_TOKENS)
+
+    def remember(self, token_ids: Sequence[int]) -> None:
+        """The engine is given this prompt."""
+        for prefix in _prefixes(token_ids):
             self._seen[prefix] = None
             self._seen.move_to_end(prefix)
         while len(self._seen) > self._kept_blocks:
             self._seen.popitem(last=False)
-        # Blocks of the engine may be smaller: of the first unknown one it may have a part.
-        return max(1, len(token_ids) - (known + 1) * BLOCK_TOKENS)
 
 
 def _prefixes(token_ids: Sequence[int]) -> Iterator[int]:

@@ -19,7 +19,11 @@ from groundmesh.errors import (
 from groundmesh.identity import Principal, acting_as
 from groundmesh_generator.adapters.adapters import AdapterOptions, Adapters
 from groundmesh_generator.adapters.disk import DiskOptions
-from groundmesh_generator.backends.base import AdapterLimits
+from groundmesh_generator.admission import AdmissionLimits
+from groundmesh_generator.backends.base import AdapterLimits, Priority
+from groundmesh_generator.core import Generator, GeneratorOptions
+from groundmesh_generator.prompts import TextPrompt
+from groundmesh_generator.sampling import Sampling
 from tests.adapter_files import write_adapter
 from tests.fakes.paced_generator import PacedBackend
 from tests.waiting import until
@@ -38,8 +42,8 @@ class Bench:
         self.backend = PacedBackend()
         self.url = str(folder / "root")
         limits = AdapterLimits(max_loaded, max_in_batch=1)
-        options = AdapterOptions(DiskOptions(self.url, max_bytes, fetch_timeout_s=5), limits)
-        self.adapters = Adapters(self.backend, options)
+        self.options = AdapterOptions(DiskOptions(self.url, max_bytes, fetch_timeout_s=5), limits)
+        self.adapters = Adapters(self.backend, self.options)
 
     def publish(self, name: str, *, tenant: str = ME.tenant, **config: object) -> AdapterRef:
         folder = write_adapter(self.folder / "made" / name, **config)  # type: ignore[arg-type]
@@ -265,3 +269,34 @@ async def test_stopped_it_leaves_no_folder(tmp_path: Path) -> None:
         folder = Path(bench.backend.adapters[0].folder)
         assert folder.is_dir()
     assert not folder.parent.exists()
+
+
+async def test_a_request_has_an_adapter_only_once_it_was_admitted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_loaded=1)
+    one, two = bench.publish("one"), bench.publish("two")
+    bench.backend.token_s = 0.01
+    options = GeneratorOptions(
+        adapters=bench.options,
+        limits=AdmissionLimits(max_running_bulk=1, max_waiting_bulk=1),
+    )
+    generator = Generator(bench.backend, options)
+
+    async def ask(ref: AdapterRef | None, priority: Priority) -> None:
+        prompt, sampling = TextPrompt("word"), Sampling(max_tokens=20)
+        async for _ in generator.generate(prompt, sampling, adapter=ref, priority=priority):
+            pass
+
+    await generator.start()
+    with acting_as(ME):
+        running = asyncio.create_task(ask(None, Priority.BULK))
+        await until(lambda: bench.backend.load.running == 1)
+        waiting = asyncio.create_task(ask(one, Priority.BULK))
+        await until(lambda: generator.describe().load["waiting_requests"] == 1)
+        with pytest.raises(ResourceExhausted):
+            await ask(two, Priority.BULK)
+        assert bench.backend.adapters == [], "neither who waits nor who is refused has one"
+        await asyncio.wait_for(ask(two, Priority.INTERACTIVE), 1)
+        assert not waiting.done()
+        await asyncio.gather(running, waiting)
+    assert [adapter.name for adapter in bench.backend.adapters] == [f"{ME.tenant}/{one.sha256}"]
+    await generator.stop()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,13 @@ class Engine:
         self.admission.pace.learn_one(tokens=tokens_per_s, seconds=1)
         self.admission.pace.learn_flow(tokens=tokens_per_s, seconds=1)
 
+    @asynccontextmanager
+    async def entered(self, demand: Demand) -> AsyncIterator[Place]:
+        """With a place, and in the engine."""
+        async with self.admission.place(demand) as place:
+            self.admission.enter(place)
+            yield place
+
 
 @pytest.fixture
 def engine() -> Engine:
@@ -57,7 +65,7 @@ async def queued(engine: Engine, demand: Demand) -> AsyncIterator[asyncio.Task[N
     """A request that stays as long as the block; the task's end says that it got no place."""
 
     async def stay() -> None:
-        async with engine.admission.place(demand):
+        async with engine.entered(demand):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(stay())
@@ -71,7 +79,7 @@ async def queued(engine: Engine, demand: Demand) -> AsyncIterator[asyncio.Task[N
 
 async def refused(engine: Engine, demand: Demand) -> ResourceExhausted:
     with pytest.raises(ResourceExhausted) as error:
-        async with engine.admission.place(demand):
+        async with engine.entered(demand):
             pass
     assert error.value.reason is Reason.OVERLOADED
     assert error.value.retry_after_s
@@ -81,16 +89,16 @@ async def refused(engine: Engine, demand: Demand) -> ResourceExhausted:
 async def test_waiting_prompts_are_bounded_by_their_tokens(
     engine: Engine, stack: AsyncExitStack
 ) -> None:
-    first = await stack.enter_async_context(engine.admission.place(interactive(600)))
+    first = await stack.enter_async_context(engine.entered(interactive(600)))
     assert "600 tokens" in (await refused(engine, interactive(401))).message
-    await stack.enter_async_context(engine.admission.place(interactive(400)))
+    await stack.enter_async_context(engine.entered(interactive(400)))
     engine.admission.read(first)
     assert engine.admission.waiting_tokens == 400
-    await stack.enter_async_context(engine.admission.place(interactive(600)))
+    await stack.enter_async_context(engine.entered(interactive(600)))
 
 
 async def test_a_prompt_over_the_bound_is_read_when_nothing_waits(engine: Engine) -> None:
-    async with engine.admission.place(interactive(5000)):
+    async with engine.entered(interactive(5000)):
         pass
     assert engine.admission.waiting_tokens == 0
 
@@ -99,8 +107,8 @@ async def test_the_wait_is_bounded_by_what_is_expected_of_the_engine(
     engine: Engine, stack: AsyncExitStack
 ) -> None:
     engine.learn(tokens_per_s=64)
-    await stack.enter_async_context(engine.admission.place(interactive(600)))
-    await stack.enter_async_context(engine.admission.place(interactive(100)))
+    await stack.enter_async_context(engine.entered(interactive(600)))
+    await stack.enter_async_context(engine.entered(interactive(100)))
     error = await refused(engine, interactive(1))
     assert "11 s" in error.message
     assert error.retry_after_s is not None
@@ -112,7 +120,7 @@ async def test_a_deadline_that_its_own_prompt_takes_longer_than_is_refused(engin
     with deadline.within(2.4):
         await refused(engine, interactive(500))
     with deadline.within(2.6):  # an engine twice as fast would be in time
-        async with engine.admission.place(interactive(500)):
+        async with engine.entered(interactive(500)):
             pass
 
 
@@ -121,15 +129,47 @@ async def test_of_what_is_ahead_only_what_surely_has_not_begun_counts_against_a_
 ) -> None:
     engine.learn(tokens_per_s=100)
     for _ in range(3):
-        await stack.enter_async_context(engine.admission.place(interactive(100)))
+        await stack.enter_async_context(engine.entered(interactive(100)))
     with deadline.within(1.4):
-        async with engine.admission.place(interactive(100)):
+        async with engine.entered(interactive(100)):
             pass
         engine.waiting = 1
-        async with engine.admission.place(interactive(100)):
+        async with engine.entered(interactive(100)):
             pass
         engine.waiting = 9  # the first may be half read all the same
         assert "300 tokens" in (await refused(engine, interactive(100))).message
+
+
+async def test_further_answers_that_wait_may_be_to_a_prompt_that_is_begun(
+    engine: Engine, stack: AsyncExitStack
+) -> None:
+    engine.learn(tokens_per_s=100)
+    several = replace(interactive(100), answers=4)
+    for demand in (interactive(100), several, interactive(100)):
+        await stack.enter_async_context(engine.entered(demand))
+    engine.waiting = 4  # the last, and three of the four
+    with deadline.within(1.1):
+        async with engine.entered(interactive(100)):
+            pass
+        engine.waiting = 5
+        assert "300 tokens" in (await refused(engine, interactive(100))).message
+        await stack.aclose()
+        for _ in range(3):
+            await stack.enter_async_context(engine.entered(interactive(100)))
+        engine.waiting = 2
+        assert "300 tokens" in (await refused(engine, interactive(100))).message
+
+
+async def test_what_waits_for_its_adapter_takes_room_but_no_time_of_the_engine(
+    engine: Engine, stack: AsyncExitStack
+) -> None:
+    engine.learn(tokens_per_s=100)
+    for _ in range(3):
+        await stack.enter_async_context(engine.admission.place(interactive(300)))
+    assert "900 tokens" in (await refused(engine, interactive(101))).message
+    with deadline.within(0.6):
+        async with engine.entered(interactive(100)):
+            pass
 
 
 async def test_bulk_that_waits_in_the_engine_is_not_ahead_of_interactive(
@@ -137,10 +177,10 @@ async def test_bulk_that_waits_in_the_engine_is_not_ahead_of_interactive(
 ) -> None:
     engine.learn(tokens_per_s=100)
     for demand in (interactive(100), interactive(100), bulk(100), bulk(100)):
-        await stack.enter_async_context(engine.admission.place(demand))
+        await stack.enter_async_context(engine.entered(demand))
     engine.waiting = 2
     with deadline.within(0.7):
-        async with engine.admission.place(interactive(100)):
+        async with engine.entered(interactive(100)):
             pass
         await refused(engine, bulk(100))
 
@@ -149,7 +189,7 @@ async def test_bulk_has_a_share_and_waits_for_it_in_turn(engine: Engine) -> None
     order: list[int] = []
 
     async def run(number: int) -> None:
-        async with engine.admission.place(bulk(10)):
+        async with engine.entered(bulk(10)):
             order.append(number)
             await asyncio.sleep(0.01)
 
@@ -158,7 +198,7 @@ async def test_bulk_has_a_share_and_waits_for_it_in_turn(engine: Engine) -> None
     assert order == [0, 1]
     assert engine.admission.held_back == 3
     await refused(engine, bulk(10))
-    async with engine.admission.place(interactive(10)):
+    async with engine.entered(interactive(10)):
         assert order == [0, 1], "an interactive call does not wait behind them"
     await asyncio.gather(*running)
     assert order == [0, 1, 2, 3, 4]
@@ -166,7 +206,7 @@ async def test_bulk_has_a_share_and_waits_for_it_in_turn(engine: Engine) -> None
 
 async def test_bulk_takes_half_of_the_engines_memory_at_most(engine: Engine) -> None:
     engine.cache_tokens = 400
-    async with engine.admission.place(bulk(300)) as first, queued(engine, bulk(10)) as second:
+    async with engine.entered(bulk(300)) as first, queued(engine, bulk(10)) as second:
         assert isinstance(first, Place)
         assert engine.admission.held_back == 1
         assert not second.done()
@@ -176,15 +216,15 @@ async def test_bulk_takes_half_of_the_engines_memory_at_most(engine: Engine) -> 
 async def test_bulk_never_takes_the_room_of_interactive(
     engine: Engine, stack: AsyncExitStack
 ) -> None:
-    await stack.enter_async_context(engine.admission.place(bulk(900)))
+    await stack.enter_async_context(engine.entered(bulk(900)))
     await refused(engine, bulk(200))
-    await stack.enter_async_context(engine.admission.place(interactive(900)))
+    await stack.enter_async_context(engine.entered(interactive(900)))
 
 
 async def test_who_leaves_while_it_waits_leaves_nothing(engine: Engine) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(2):
-            await stack.enter_async_context(engine.admission.place(bulk(10)))
+            await stack.enter_async_context(engine.entered(bulk(10)))
         async with queued(engine, bulk(10)) as leaving, queued(engine, bulk(10)) as staying:
             leaving.cancel()
             await asyncio.wait({leaving})
@@ -198,10 +238,10 @@ async def test_who_leaves_while_it_waits_leaves_nothing(engine: Engine) -> None:
 async def test_time_in_which_nothing_is_there_to_be_read_is_not_learned(engine: Engine) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(2):
-            place = await stack.enter_async_context(engine.admission.place(bulk(10)))
+            place = await stack.enter_async_context(engine.entered(bulk(10)))
             engine.admission.read(place)
         async with queued(engine, bulk(100)):
             await asyncio.sleep(0.2)
-            async with engine.admission.place(interactive(100)) as place:
+            async with engine.entered(interactive(100)) as place:
                 engine.admission.read(place)
     assert engine.admission.pace.tokens_per_s > 1000

@@ -149,9 +149,10 @@ async def test_a_call_whose_time_is_too_short_is_refused_before_the_engine(
     backend.first_token_s = 0.2
     await events_of(generator, TextPrompt("one " * 100))
     backend.jobs.clear()
-    with within(0.05), pytest.raises(ResourceExhausted) as refused:
-        await events_of(generator, TextPrompt("two " * 3000))
-    assert refused.value.retry_after_s
+    for _ in range(2):  # what was refused was not read, so trying again is no faster
+        with within(0.05), pytest.raises(ResourceExhausted) as refused:
+            await events_of(generator, TextPrompt("two " * 3000))
+        assert refused.value.retry_after_s
     assert backend.jobs == []
 
 

@@ -30,12 +30,15 @@ def test_no_cache_could_have_more(prompts: list[list[int]]) -> None:
         # The last token is always computed.
         cached = max((min(shared(prompt, other), len(prompt) - 1) for other in before), default=0)
         assert 1 <= unread <= max(1, len(prompt) - cached)
+        seen.remember(prompt)
         before.append(prompt)
 
 
 def test_what_never_came_is_to_be_read_and_what_came_is_not() -> None:
     seen, prompt = SeenPrefixes(), list(range(3000))
     assert seen.least_unread(prompt) >= 3000 - BLOCK_TOKENS
+    assert seen.least_unread(prompt) >= 3000 - BLOCK_TOKENS, "asking changes nothing"
+    seen.remember(prompt)
     assert seen.least_unread(prompt) == 1
     assert seen.least_unread([*prompt[:1500], *prompt[:1500]]) >= 1500 - BLOCK_TOKENS
 
@@ -43,6 +46,7 @@ def test_what_never_came_is_to_be_read_and_what_came_is_not() -> None:
 def test_what_is_long_gone_is_forgotten() -> None:
     seen = SeenPrefixes(kept_blocks=10)
     prompt = list(range(5 * BLOCK_TOKENS))
-    seen.least_unread(prompt)
-    seen.least_unread([-token - 1 for token in range(10 * BLOCK_TOKENS)])
+    seen.remember(prompt)
+    assert seen.least_unread(prompt) == 1
+    seen.remember([-token - 1 for token in range(10 * BLOCK_TOKENS)])
     assert seen.least_unread(prompt) == 4 * BLOCK_TOKENS
