@@ -232,6 +232,18 @@ async def test_when_the_disk_is_full_of_what_is_used_one_is_told_to_retry(tmp_pa
             assert full.value.retry_after_s
 
 
+async def test_one_that_is_loaded_but_not_used_makes_room_on_the_disk(tmp_path: Path) -> None:
+    async with started(Bench(tmp_path, max_loaded=3, max_bytes=2 * BYTES)) as bench:
+        one, two, three, four = (bench.publish(name) for name in ("one", "two", "three", "four"))
+        await bench.touch(one)
+        async with bench.adapters.use(two):
+            await bench.touch(three, four, one)
+            assert bench.loaded() == ["one", "two"]
+        assert len(bench.backend.adapters) == 2
+        disk = bench.adapters._require_disk()
+        await until(lambda: len(list(disk._scratch.path.iterdir())) == 2)
+
+
 async def test_a_store_that_is_away_is_unavailable(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

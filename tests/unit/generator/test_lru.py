@@ -66,6 +66,8 @@ class Model(RuleBasedStateMachine):
     def agrees(self) -> None:
         assert list(self.budget) == self.order
         assert self.budget.used == sum(self.sizes[key] for key in self.order) <= CAPACITY
+        idle = [key for key in self.order if not self.users[key]]
+        assert self.budget.idle() == (idle[0] if idle else None)
 
 
 TestLruBudget = Model.TestCase

@@ -61,7 +61,7 @@ class Adapters:
         def check(folder: Path, manifest: Manifest) -> None:
             check_adapter(folder, base, base_revision=manifest.base_revision)
 
-        self._disk = AdapterDisk(self._options.disk, check)
+        self._disk = AdapterDisk(self._options.disk, check=check, spare=self._spare)
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -141,9 +141,26 @@ class Adapters:
 
     async def _swap(self, victims: Sequence[Adapter], adapter: Adapter) -> None:
         for victim in victims:
-            await self._backend.unload_adapter(victim)
-            self._require_disk().release(Path(victim.folder))
+            await self._unload(victim)
         await self._backend.load_adapter(adapter)
+
+    async def _spare(self) -> bool:
+        """Unload one that nobody uses, so that its folder isn't held; False when there is none."""
+        async with self._turn:  # nobody loads one into its place before it is gone
+            if (victim := self._in_engine.idle()) is None:
+                return False
+            self._forget(victim)
+            task = asyncio.create_task(self._unload(victim), name=f"unload adapter {victim.name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            await asyncio.shield(task)
+            return True
+
+    async def _unload(self, victim: Adapter) -> None:
+        try:
+            await self._backend.unload_adapter(victim)
+        finally:
+            self._require_disk().release(Path(victim.folder))
 
     def _over(self, adapter: Adapter, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

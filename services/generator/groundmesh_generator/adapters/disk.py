@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,10 +45,20 @@ class DiskOptions:
 class AdapterDisk:
     """Fetches adapters to a folder that is gone with this process."""
 
-    def __init__(self, options: DiskOptions, check: Callable[[Path, Manifest], None]) -> None:
-        """``check`` raises ValueError for an adapter that can't be served; it runs in a thread."""
+    def __init__(
+        self,
+        options: DiskOptions,
+        *,
+        check: Callable[[Path, Manifest], None],
+        spare: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """``check`` raises ValueError for an adapter that can't be served; it runs in a thread.
+
+        ``spare`` is asked for room when all folders are held: it says whether it released one.
+        """
         self._options = options
         self._check = check
+        self._spare = spare
         self._scratch = ScratchFolder()
         self._budget = LruBudget[Path](options.max_bytes)
         self._folders: dict[AdapterKey, Path] = {}
@@ -83,7 +93,7 @@ class AdapterDisk:
         files = [manifest.files[name] for name in FILES if name in manifest.files]
         if len(files) < len(FILES):
             raise _unusable(key.ref, f"it must hold {' and '.join(FILES)}")
-        folder = self._reserve(key.ref, files)
+        folder = await self._reserve(key.ref, files)
         work = self._in_thread(lambda: self._bring(root, manifest, files, folder))
         try:
             await asyncio.shield(work)
@@ -96,16 +106,16 @@ class AdapterDisk:
         self._budget.release(folder)
         self._folders[key] = folder
 
-    def _reserve(self, ref: AdapterRef, files: Sequence[AdapterFile]) -> Path:
+    async def _reserve(self, ref: AdapterRef, files: Sequence[AdapterFile]) -> Path:
         """Count the files before they come, and remove what they need the room of."""
         size = sum(file.size for file in files)
         if size > self._budget.capacity:
             raise _unusable(ref, f"it has {size} bytes, all of them here {self._budget.capacity}")
-        victims = self._budget.victims(size)
-        if victims is None:
-            raise ResourceExhausted(
-                "the adapters in use leave no room on the disk", retry_after_s=RETRY_AFTER_S
-            )
+        while (victims := self._budget.victims(size)) is None:
+            if not await self._spare():
+                raise ResourceExhausted(
+                    "the adapters in use leave no room on the disk", retry_after_s=RETRY_AFTER_S
+                )
         for victim in victims:
             self._drop(victim)
         # A folder of its own for each fetch: what is left of one that was given up is in no way.

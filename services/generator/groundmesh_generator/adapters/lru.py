@@ -47,6 +47,10 @@ class LruBudget(Generic[K]):
                 over -= kept.size
         return chosen if over <= 0 else None
 
+    def idle(self) -> K | None:
+        """The least recently used that nobody uses; None when all are in use."""
+        return next((key for key, kept in self._kept.items() if not kept.users), None)
+
     def add(self, key: K, size: int) -> None:
         """Count a new one, as used just now; ``victims`` has made room."""
         if key in self._kept or self.used + size > self.capacity:
