@@ -99,6 +99,13 @@ def test_one_output_of_vllm_may_speak_of_several_answers() -> None:
     assert (timings.queue_s, timings.prefill_s, timings.decode_s) == (1.0, 2.0, 3.0)
 
 
+def test_what_one_answer_leaves_in_the_cache_for_another_is_not_saved() -> None:
+    said = VllmOutputs(job_of(Sampling(n=2)))
+    said.add(output(part("a", 3, index=0, finish_reason="length"), cached=0))
+    said.add(output(part("b", 3, index=1, finish_reason="length"), cached=2))
+    assert said.finished().cached_prompt_tokens == 0
+
+
 def test_the_chosen_token_is_among_the_likeliest_only_where_it_belongs() -> None:
     among = {
         7: SimpleNamespace(rank=30, decoded_token="x", logprob=-9.0),

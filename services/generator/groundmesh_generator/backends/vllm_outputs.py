@@ -23,7 +23,7 @@ class VllmOutputs:
         self._job = job
         self._tally = Tally(job.sampling.answers)
         self._timings = Timings()
-        self._cached_tokens = 0
+        self._cached_tokens: dict[int, int] = {}
         self._formed: dict[int, list[int]] = defaultdict(list)
         """The tokens of each answer that must have a form."""
 
@@ -31,9 +31,9 @@ class VllmOutputs:
         """The deltas of a ``RequestOutput``, of whichever answers it speaks."""
         if output.metrics is not None:
             self._timings = _longest(self._timings, output.metrics, self._job.received_at)
-        self._cached_tokens = max(self._cached_tokens, output.num_cached_tokens or 0)
         deltas: list[Delta] = []
         for completion in output.outputs:
+            self._cached_tokens.setdefault(completion.index, output.num_cached_tokens or 0)
             self._keep(completion)
             deltas += self._tally.add(
                 completion.index,
@@ -61,7 +61,8 @@ class VllmOutputs:
             reasons=self._tally.reasons,
             prompt_tokens=len(self._job.token_ids),
             completion_tokens=self._tally.tokens,
-            cached_prompt_tokens=self._cached_tokens,
+            # The first of several answers reads the prompt, and the others find it in the cache.
+            cached_prompt_tokens=min(self._cached_tokens.values(), default=0),
             timings=self._timings,
         )
 
