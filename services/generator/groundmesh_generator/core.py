@@ -176,7 +176,8 @@ class Generator:
     def _learn(self, event: Finished) -> None:
         cached, total = event.cached_prompt_tokens, event.prompt_tokens
         self._cache_hits.count(prompt_tokens=total, cached_tokens=cached)
-        self._admission.pace.learn_one(tokens=total - cached, seconds=event.timings.prefill_s)
+        if event.timings.knows_queue:  # else it says nothing of how fast the engine can be
+            self._admission.pace.learn_one(tokens=total - cached, seconds=event.timings.prefill_s)
 
     def _using(self, adapter: AdapterRef | None) -> AbstractAsyncContextManager[Adapter | None]:
         return self.adapters.use(adapter) if adapter else nullcontext()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -154,6 +155,22 @@ async def test_a_call_whose_time_is_too_short_is_refused_before_the_engine(
             await events_of(generator, TextPrompt("two " * 3000))
         assert refused.value.retry_after_s
     assert backend.jobs == []
+
+
+async def test_a_time_that_an_engine_may_have_waited_in_says_nothing_of_its_speed() -> None:
+    class Elsewhere(PacedBackend):
+        async def generate(self, job: GenerationJob) -> AsyncGenerator[Delta | Finished, None]:
+            async for event in super().generate(job):
+                if isinstance(event, Finished):
+                    yield replace(event, timings=replace(event.timings, knows_queue=False))
+                else:
+                    yield event
+
+    generator = Generator(Elsewhere(first_token_s=0.2), GeneratorOptions(max_output_tokens=1))
+    await generator.start()
+    await events_of(generator, TextPrompt("one " * 100))
+    with within(0.05):
+        await events_of(generator, TextPrompt("two " * 3000))
 
 
 async def test_counts_are_those_of_the_engine(generator: Generator) -> None:

@@ -133,6 +133,8 @@ class Timings:
     """From there to the first token."""
     decode_s: float = 0.0
     """From the first token to the last."""
+    knows_queue: bool = True
+    """Whether what the engine itself let it wait is in ``queue_s``; else it is in ``prefill_s``."""
 
 
 @dataclass(frozen=True, slots=True)

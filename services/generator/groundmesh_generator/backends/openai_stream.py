@@ -53,8 +53,9 @@ class Chunks:
             cached_prompt_tokens=getattr(details, "cached_tokens", None) or 0,
             timings=Timings(
                 queue_s=self._sent_at - self._job.received_at,
-                prefill_s=first_at - self._sent_at,  # with the endpoint's own queue
+                prefill_s=first_at - self._sent_at,
                 decode_s=self._last_at - first_at,
+                knows_queue=False,
             ),
         )
 
