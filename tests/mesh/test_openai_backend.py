@@ -11,6 +11,7 @@ import pytest
 
 from groundmesh.errors import (
     FailedPrecondition,
+    Internal,
     InvalidArgument,
     MeshError,
     NotFound,
@@ -197,6 +198,15 @@ async def test_an_error_in_the_middle_of_an_answer_is_told(endpoint: Endpoint) -
     endpoint.chunks = (chunk("Hel"), {"error": {"message": "out of memory", "code": 500}})
     async with started(endpoint) as backend:
         with pytest.raises(Unavailable, match="out of memory"):
+            await answer(backend, QUESTION)
+
+
+async def test_an_answer_that_was_not_asked_for_is_a_fault_of_the_endpoint(
+    endpoint: Endpoint,
+) -> None:
+    endpoint.chunks = (chunk("Hel", index=1),)
+    async with started(endpoint) as backend:
+        with pytest.raises(Internal, match="protocol"):
             await answer(backend, QUESTION)
 
 

@@ -137,7 +137,11 @@ def test_no_manifest_leads_out_of_its_folder(root: AdapterRoot, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b"null", b"[" * 60_000, b'{"format":2}', b'{"format":1}']
+    "content",
+    [
+        *(b"", b"[]", b"{}", b"null", b"[" * 60_000, b'{"format":2}', b'{"format":1}'),
+        b'{"format":1,"name":"bot","version":Infinity,"base_revision":"","files":[]}',
+    ],
 )
 def test_what_is_no_manifest_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):

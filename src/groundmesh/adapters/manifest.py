@@ -111,5 +111,5 @@ class Manifest:
                 base_revision=str(fields["base_revision"]),
                 files=[AdapterFile(**file) for file in fields["files"]],
             )
-        except (KeyError, TypeError, RecursionError) as error:
+        except (KeyError, OverflowError, TypeError, RecursionError) as error:
             raise ValueError(f"it is no manifest: {type(error).__name__}") from error

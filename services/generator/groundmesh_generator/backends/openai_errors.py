@@ -41,7 +41,7 @@ def translated() -> Iterator[None]:
         status = error.body.get("code") if isinstance(error.body, Mapping) else None
         known = status if isinstance(status, int) else HTTPStatus.BAD_GATEWAY
         raise _of_status(known, error.message, {}) from error
-    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
+    except (openai.OpenAIError, ValueError, AttributeError, LookupError, TypeError) as error:
         raise Internal(f"the endpoint does not speak OpenAI's protocol: {error!r}") from error
 
 
