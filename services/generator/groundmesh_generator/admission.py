@@ -45,12 +45,11 @@ class Demand:
     """Each of them is a request of its own where the engine counts."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, frozen=True, slots=True)
 class Place:
-    """A request that was admitted; its prompt waits until it is read."""
+    """A request that was admitted."""
 
     demand: Demand
-    in_engine: bool = False
 
 
 class Admission:
@@ -72,10 +71,10 @@ class Admission:
         self._limits = limits
         self._engine_waiting = engine_waiting
         self._cache_tokens = cache_tokens
-        self._unread: dict[Place, None] = {}  # in the order in which they came
+        self._inside: dict[Place, None] = {}  # the engine, in the order in which it was given them
+        self._unread: dict[Place, None] = {}  # of those, in the same order
         self._turns: deque[tuple[Place, asyncio.Future[None]]] = deque()
         self._running_bulk: set[Place] = set()
-        self._further_answers = 0  # of those in the engine: all but the first of each
         self._read_at = 0.0
 
     @property
@@ -86,7 +85,7 @@ class Admission:
     @property
     def waiting_tokens(self) -> int:
         """Tokens of all prompts that are not read yet."""
-        return sum(place.demand.prompt_tokens for place in self._unread)
+        return sum(place.demand.prompt_tokens for place in self._before(max(Priority)))
 
     @asynccontextmanager
     async def place(self, demand: Demand) -> AsyncIterator[Place]:
@@ -97,26 +96,26 @@ class Admission:
         self._require_room(demand)
         self._require_time(demand)
         place = Place(demand)
-        self._unread[place] = None
         try:
             if demand.priority is Priority.BULK:
                 await self._turn(place)
             yield place
         finally:
-            if place.in_engine:
-                self._further_answers -= demand.answers - 1
+            self._inside.pop(place, None)
             self._unread.pop(place, None)
             self._running_bulk.discard(place)
             self._hand_out_turns()
 
     def enter(self, place: Place) -> None:
-        """Say that a request goes to the engine now: nothing else keeps it any more."""
-        if not any(each.in_engine for each in self._unread):
+        """Say that a request goes to the engine now: nothing else keeps it any more.
+
+        ResourceExhausted when others have taken the room while something did. Bulk has its share.
+        """
+        if place.demand.priority is not Priority.BULK:
+            self._require_room(place.demand)
+        if not self._unread:
             self._read_at = time.monotonic()  # until now there was nothing to read
-        del self._unread[place]
-        self._unread[place] = None  # behind those that were faster here
-        place.in_engine = True
-        self._further_answers += place.demand.answers - 1
+        self._inside[place] = self._unread[place] = None
 
     def read(self, place: Place) -> None:
         """Say that a prompt is read: its first token is there. Callable again."""
@@ -150,20 +149,19 @@ class Admission:
 
     def _before(self, priority: Priority) -> list[Place]:
         """What is not read yet and goes before a request that comes now."""
-        return [place for place in self._unread if place.demand.priority <= priority]
+        waiting = (*self._unread, *(place for place, _ in self._turns))
+        return [place for place in waiting if place.demand.priority <= priority]
 
     def _not_begun(self, priority: Priority) -> list[Place]:
         """Of these, what the engine will surely read before it, and has not begun."""
-        before = self._before(priority)
-        inside = [place for place in before if place.in_engine]
+        unread = [place for place in self._unread if place.demand.priority <= priority]
         # Those that don't go before, and further answers to a prompt that is begun, may be the ones
         # that the engine counts as waiting.
-        others = sum(place.in_engine for place in self._unread) - len(inside)
-        waiting = self._engine_waiting() - others - self._further_answers
-        count = max(0, min(len(inside) - 1, waiting))
-        held_back = {place for place, _ in self._turns}
-        # What waits for something else, such as its adapter, may be overtaken.
-        return [place for place in before if place in held_back] + inside[len(inside) - count :]
+        others = len(self._unread) - len(unread)
+        further = sum(place.demand.answers - 1 for place in self._inside)
+        waiting = self._engine_waiting() - others - further
+        begun = set(unread[: max(1, len(unread) - max(0, waiting))])
+        return [place for place in self._before(priority) if place not in begun]
 
     async def _turn(self, place: Place) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -160,16 +160,25 @@ async def test_further_answers_that_wait_may_be_to_a_prompt_that_is_begun(
         assert "300 tokens" in (await refused(engine, interactive(100))).message
 
 
-async def test_what_waits_for_its_adapter_takes_room_but_no_time_of_the_engine(
+async def test_what_waits_for_its_adapter_is_in_nobodys_way(
     engine: Engine, stack: AsyncExitStack
 ) -> None:
     engine.learn(tokens_per_s=100)
-    for _ in range(3):
-        await stack.enter_async_context(engine.admission.place(interactive(300)))
-    assert "900 tokens" in (await refused(engine, interactive(101))).message
-    with deadline.within(0.6):
-        async with engine.entered(interactive(100)):
-            pass
+    late = await stack.enter_async_context(engine.admission.place(interactive(600)))
+    with deadline.within(2.6):
+        await stack.enter_async_context(engine.entered(interactive(500)))
+    with pytest.raises(ResourceExhausted, match="500 tokens"):
+        engine.admission.enter(late)
+    assert engine.admission.waiting_tokens == 500
+
+
+async def test_bulk_whose_turn_it_was_is_not_refused_any_more(
+    engine: Engine, stack: AsyncExitStack
+) -> None:
+    place = await stack.enter_async_context(engine.admission.place(bulk(600)))
+    await stack.enter_async_context(engine.entered(interactive(500)))
+    engine.admission.enter(place)
+    assert engine.admission.waiting_tokens == 1100
 
 
 async def test_bulk_that_waits_in_the_engine_is_not_ahead_of_interactive(
