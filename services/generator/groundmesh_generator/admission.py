@@ -133,7 +133,7 @@ class Admission:
         if wait_s > self._limits.max_wait_s:
             over_s = wait_s - self._limits.max_wait_s
             raise _overloaded(f"the wait would be some {wait_s:.0f} s", retry_s=over_s)
-        if demand.priority is Priority.BULK and self.held_back >= self._limits.max_waiting_bulk:
+        if self._would_be_held_back(demand) and self.held_back >= self._limits.max_waiting_bulk:
             raise _overloaded(f"{self.held_back} bulk requests wait", retry_s=wait_s)
 
     def _require_time(self, demand: Demand) -> None:
@@ -175,19 +175,23 @@ class Admission:
                 self._turns.remove(entry)
 
     def _hand_out_turns(self) -> None:
-        while self._turns and self._has_room_for(self._turns[0][0]):
+        while self._turns and self._has_room_for(self._turns[0][0].demand):
             place, turn = self._turns.popleft()
             if not turn.done():
                 self._running_bulk.add(place)
                 turn.set_result(None)
 
-    def _has_room_for(self, place: Place) -> bool:
+    def _would_be_held_back(self, demand: Demand) -> bool:
+        has_to_wait = bool(self._turns) or not self._has_room_for(demand)
+        return demand.priority is Priority.BULK and has_to_wait
+
+    def _has_room_for(self, demand: Demand) -> bool:
         if not self._running_bulk:
             return True
         held = sum(each.demand.max_tokens for each in self._running_bulk)
         cache_tokens = self._cache_tokens()
         return len(self._running_bulk) < self._limits.max_running_bulk and (
-            not cache_tokens or held + place.demand.max_tokens <= cache_tokens // 2
+            not cache_tokens or held + demand.max_tokens <= cache_tokens // 2
         )
 
 

@@ -21,11 +21,11 @@ LIMITS = AdmissionLimits(
 class Engine:
     """An admission, and what the engine behind it would say."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: AdmissionLimits = LIMITS) -> None:
         self.waiting = 0
         self.cache_tokens = 0
         self.admission = Admission(
-            LIMITS, engine_waiting=lambda: self.waiting, cache_tokens=lambda: self.cache_tokens
+            limits, engine_waiting=lambda: self.waiting, cache_tokens=lambda: self.cache_tokens
         )
 
     def learn(self, tokens_per_s: int) -> None:
@@ -211,6 +211,13 @@ async def test_bulk_has_a_share_and_waits_for_it_in_turn(engine: Engine) -> None
         assert order == [0, 1], "an interactive call does not wait behind them"
     await asyncio.gather(*running)
     assert order == [0, 1, 2, 3, 4]
+
+
+async def test_where_no_bulk_may_wait_it_runs_all_the_same(stack: AsyncExitStack) -> None:
+    engine = Engine(replace(LIMITS, max_waiting_bulk=0))
+    for _ in range(2):
+        await stack.enter_async_context(engine.entered(bulk(10)))
+    await refused(engine, bulk(10))
 
 
 async def test_bulk_takes_half_of_the_engines_memory_at_most(engine: Engine) -> None:
