@@ -29,8 +29,8 @@ _BLOCK_BYTES = 1 << 20
 class AdapterRoot:
     """The adapters of one tenant under a URL.
 
-    Every method blocks, and lets the OSError of a store that is away through. All may be called
-    by many threads and processes at once.
+    Every method blocks, and lets through what the store of the URL raises when it is away. All may
+    be called by many threads and processes at once.
     """
 
     def __init__(self, url: str, *, tenant: str) -> None:

@@ -244,19 +244,25 @@ async def test_one_that_is_loaded_but_not_used_makes_room_on_the_disk(tmp_path: 
         await until(lambda: len(list(disk._scratch.path.iterdir())) == 2)
 
 
+class EndpointConnectionError(Exception):
+    """As botocore has one: no OSError."""
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route"), EndpointConnectionError("http:")])
 async def test_a_store_that_is_away_is_unavailable(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     ref = bench.publish("one")
 
     def away(*_: object) -> None:
-        raise ConnectionError("no route")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(AdapterRoot, "manifest", away)
         with pytest.raises(Unavailable) as failed:
             await bench.touch(ref)
     assert failed.value.reason is Reason.STORE_UNAVAILABLE
+    assert type(error).__name__ in failed.value.message
     await bench.touch(ref)
 
 

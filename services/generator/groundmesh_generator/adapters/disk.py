@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from groundmesh.adapters import AdapterFile, AdapterRef, AdapterRoot, Manifest
-from groundmesh.errors import FailedPrecondition, Reason, ResourceExhausted, Unavailable
+from groundmesh.errors import (
+    FailedPrecondition,
+    MeshError,
+    Reason,
+    ResourceExhausted,
+    Unavailable,
+)
 from groundmesh.shared_fetch import SharedFetch
 from groundmesh_generator.adapters.check import FILES
 from groundmesh_generator.adapters.lru import LruBudget
@@ -143,9 +149,13 @@ class AdapterDisk:
         def translated() -> T:
             try:
                 return work()
-            except OSError as error:
+            except MeshError:
+                raise
+            except Exception as error:  # most stores raise the errors of their own library
+                # Its text may say where the store is, which is no caller's business.
+                why = getattr(error, "strerror", None) or type(error).__name__
                 raise Unavailable(
-                    f"an adapter can't be fetched: {error.strerror or type(error).__name__}",
+                    f"an adapter can't be fetched: {why}",
                     reason=Reason.STORE_UNAVAILABLE,
                     retry_after_s=RETRY_AFTER_S,
                 ) from error
