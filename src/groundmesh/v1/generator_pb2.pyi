@@ -167,7 +167,7 @@ class AdapterRef(_message.Message):
     version: _builtins.int
     """Its version, from 1."""
     sha256: _builtins.str
-    """The sha256 of its files, in hex."""
+    """The sha256 of its manifest, which holds those of its files; in lower-case hex."""
     def __init__(
         self,
         *,

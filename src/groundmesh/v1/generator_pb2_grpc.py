@@ -71,8 +71,9 @@ class GeneratorServiceServicer(object):
         whose deadline passes, aborts the request in the engine.
         Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
         FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
-        RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
-        (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
+        RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, the deadline can't be met, or adapters in use
+        leave no room for this one); UNAVAILABLE (NOT_READY, ENGINE_DEAD; STORE_UNAVAILABLE: an adapter can't be fetched;
+        SERVICE_UNREACHABLE: an engine elsewhere); DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +108,8 @@ class GeneratorServiceServicer(object):
     def PrepareAdapter(self, request, context):
         """Fetches, verifies and loads an adapter before it is needed.
         Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
-        made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
+        made for the model served); UNIMPLEMENTED (the engine takes none); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo:
+        adapters in use leave no room for it); UNAVAILABLE (STORE_UNAVAILABLE: it can't be fetched); DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,9 @@ class GeneratorServiceStub:
     whose deadline passes, aborts the request in the engine.
     Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
     FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
-    RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
-    (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
+    RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, the deadline can't be met, or adapters in use
+    leave no room for this one); UNAVAILABLE (NOT_READY, ENGINE_DEAD; STORE_UNAVAILABLE: an adapter can't be fetched;
+    SERVICE_UNREACHABLE: an engine elsewhere); DEADLINE_EXCEEDED.
     """
     CountTokens: _grpc.UnaryUnaryMultiCallable[_generator_pb2.CountTokensRequest, _generator_pb2.CountTokensResponse]
     """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
@@ -58,7 +59,8 @@ class GeneratorServiceStub:
     PrepareAdapter: _grpc.UnaryUnaryMultiCallable[_generator_pb2.PrepareAdapterRequest, _generator_pb2.PrepareAdapterResponse]
     """Fetches, verifies and loads an adapter before it is needed.
     Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
-    made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
+    made for the model served); UNIMPLEMENTED (the engine takes none); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo:
+    adapters in use leave no room for it); UNAVAILABLE (STORE_UNAVAILABLE: it can't be fetched); DEADLINE_EXCEEDED.
     """
 
 @_typing.type_check_only
@@ -71,8 +73,9 @@ class GeneratorServiceAsyncStub(GeneratorServiceStub):
     whose deadline passes, aborts the request in the engine.
     Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
     FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
-    RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
-    (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
+    RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, the deadline can't be met, or adapters in use
+    leave no room for this one); UNAVAILABLE (NOT_READY, ENGINE_DEAD; STORE_UNAVAILABLE: an adapter can't be fetched;
+    SERVICE_UNREACHABLE: an engine elsewhere); DEADLINE_EXCEEDED.
     """
     CountTokens: _aio.UnaryUnaryMultiCallable[_generator_pb2.CountTokensRequest, _generator_pb2.CountTokensResponse]  # type: ignore[assignment]
     """Counts the tokens of many prompts at once, with the model's own tokenizer and chat template.
@@ -91,7 +94,8 @@ class GeneratorServiceAsyncStub(GeneratorServiceStub):
     PrepareAdapter: _aio.UnaryUnaryMultiCallable[_generator_pb2.PrepareAdapterRequest, _generator_pb2.PrepareAdapterResponse]  # type: ignore[assignment]
     """Fetches, verifies and loads an adapter before it is needed.
     Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
-    made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
+    made for the model served); UNIMPLEMENTED (the engine takes none); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo:
+    adapters in use leave no room for it); UNAVAILABLE (STORE_UNAVAILABLE: it can't be fetched); DEADLINE_EXCEEDED.
     """
 
 class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,8 +111,9 @@ class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
         whose deadline passes, aborts the request in the engine.
         Errors: INVALID_ARGUMENT (a bad field; INPUT_TOO_LONG); NOT_FOUND (MODEL_NOT_FOUND, ADAPTER_NOT_FOUND);
         FAILED_PRECONDITION (ADAPTER_UNUSABLE); UNIMPLEMENTED (what this server's engine can't do);
-        RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, or the deadline can't be met); UNAVAILABLE
-        (NOT_READY, ENGINE_DEAD); DEADLINE_EXCEEDED.
+        RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo: the queue is full, the deadline can't be met, or adapters in use
+        leave no room for this one); UNAVAILABLE (NOT_READY, ENGINE_DEAD; STORE_UNAVAILABLE: an adapter can't be fetched;
+        SERVICE_UNREACHABLE: an engine elsewhere); DEADLINE_EXCEEDED.
         """
 
     @_abc_1.abstractmethod
@@ -151,7 +156,8 @@ class GeneratorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_generator_pb2.PrepareAdapterResponse, _abc.Awaitable[_generator_pb2.PrepareAdapterResponse]]:
         """Fetches, verifies and loads an adapter before it is needed.
         Errors: INVALID_ARGUMENT; NOT_FOUND (ADAPTER_NOT_FOUND); FAILED_PRECONDITION (ADAPTER_UNUSABLE: damaged, or not
-        made for the model served); UNIMPLEMENTED (the engine takes none); UNAVAILABLE; DEADLINE_EXCEEDED.
+        made for the model served); UNIMPLEMENTED (the engine takes none); RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo:
+        adapters in use leave no room for it); UNAVAILABLE (STORE_UNAVAILABLE: it can't be fetched); DEADLINE_EXCEEDED.
         """
 
 def add_GeneratorServiceServicer_to_server(servicer: GeneratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
