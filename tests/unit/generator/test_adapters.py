@@ -289,6 +289,17 @@ async def test_stopped_it_leaves_no_folder(tmp_path: Path) -> None:
     assert not folder.parent.exists()
 
 
+async def test_a_loaded_one_that_the_engine_fails_to_unload_is_not_kept(tmp_path: Path) -> None:
+    async with started(Bench(tmp_path, max_loaded=1, max_bytes=BYTES)) as bench:
+        one, two = bench.publish("one"), bench.publish("two")
+        await bench.touch(one)
+        bench.backend.adapters.clear()  # it can't unload what it doesn't have
+        with pytest.raises(ValueError, match="not in list"):
+            await bench.touch(two)
+        await bench.touch(two)
+        assert bench.loaded() == ["two"]
+
+
 async def test_a_request_has_an_adapter_only_once_it_was_admitted(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_loaded=1)
     one, two = bench.publish("one"), bench.publish("two")

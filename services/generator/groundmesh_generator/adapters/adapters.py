@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from groundmesh.adapters import AdapterRef, Manifest
 from groundmesh.errors import FieldViolation, Unimplemented
@@ -48,7 +49,7 @@ class Adapters:
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
         self._numbers = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Learn what an adapter must fit."""
@@ -146,14 +147,17 @@ class Adapters:
 
     async def _spare(self) -> bool:
         """Unload one that nobody uses, so that its folder isn't held; False when there is none."""
+        task = asyncio.create_task(self._unload_idle(), name="unload an idle adapter")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)  # once begun, it ends, whoever leaves
+
+    async def _unload_idle(self) -> bool:
         async with self._turn:  # nobody loads one into its place before it is gone
             if (victim := self._in_engine.idle()) is None:
                 return False
             self._forget(victim)
-            task = asyncio.create_task(self._unload(victim), name=f"unload adapter {victim.name}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            await asyncio.shield(task)
+            await self._unload(victim)
             return True
 
     async def _unload(self, victim: Adapter) -> None:
