@@ -125,10 +125,30 @@ class Generator:
         priority: Priority = Priority.INTERACTIVE,
     ) -> AsyncGenerator[Started | Delta | Finished, None]:
         """``Started``, deltas, ``Finished``; closing it early aborts the work in the engine."""
-        received_at = time.monotonic()
         served = self.require_model(model)
+        job = await self._job(prompt, sampling, priority=priority)
+        # In this order: what is refused has nothing loaded, and what waits keeps no adapter.
+        async with (
+            self._admission.place(self._demand(job)) as place,
+            self._using(adapter) as loaded,
+        ):
+            self._admission.enter(place)
+            self._seen_prefixes.remember(job.token_ids)
+            yield Started(served.name, len(job.token_ids), adapter)
+            async with aclosing(self.backend.generate(replace(job, adapter=loaded))) as events:
+                async for event in events:
+                    self._admission.read(place)
+                    if isinstance(event, Finished):
+                        self._learn(event)
+                    yield event
+
+    async def _job(
+        self, prompt: Prompt, sampling: Sampling, *, priority: Priority
+    ) -> GenerationJob:
+        """A request that was checked, and its prompt counted."""
+        received_at = time.monotonic()
+        served, limit = self.require_model(), self.options.max_output_tokens
         check_prompt(prompt, field="prompt", context_tokens=served.context_tokens)
-        limit = self.options.max_output_tokens
         check_sampling(sampling, field="sampling", max_output_tokens=limit)
         await self.backend.accept(sampling, field="sampling")
         token_ids = await self.backend.encode(prompt, field="prompt")
@@ -138,7 +158,7 @@ class Generator:
             model=served,
             max_output_tokens=limit,
         )
-        job = GenerationJob(
+        return GenerationJob(
             id=uuid.uuid4().hex,
             prompt=prompt,
             token_ids=token_ids,
@@ -147,21 +167,6 @@ class Generator:
             priority=priority,
             received_at=received_at,
         )
-        # In this order: what is refused has nothing loaded, and what waits keeps no adapter.
-        async with (
-            self._admission.place(self._demand(job)) as place,
-            self._using(adapter) as loaded,
-        ):
-            self._admission.enter(place)
-            self._seen_prefixes.remember(token_ids)
-            yield Started(served.name, len(token_ids), adapter)
-            job = replace(job, adapter=loaded)
-            async with aclosing(self.backend.generate(job)) as events:
-                async for event in events:
-                    self._admission.read(place)
-                    if isinstance(event, Finished):
-                        self._learn(event)
-                    yield event
 
     def _demand(self, job: GenerationJob) -> Demand:
         prompt_tokens = len(job.token_ids)
