@@ -182,3 +182,10 @@ def test_what_was_sent_has_nothing_to_be_taken_out(answer: str) -> None:
     once = checked(answer)[0]
     assert checked(once)[::2] == (once, 0)
     assert not any(tag in once for tag in (BEGIN_QUOTE, END_QUOTE))
+
+
+@pytest.mark.parametrize("line", ["", "- ", "12. "])
+def test_markers_are_placed_in_linear_time(line: str) -> None:
+    """With backtracking this would take minutes."""
+    answer = f"A leaves.\n{line}{' ' * 100_000}So it is [1]."
+    assert claims(answer) == [(1, "So it is")]

@@ -11,8 +11,9 @@ from groundmesh.sentences import sentence_ends
 from groundmesh_gateway.grounding.model import Span
 
 _MARKERS = r"(?: ?\[[0-9, ]+\])*+"
-_BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]+|\Z))?"
-_AT_LINE_BEGIN = re.compile(rf"(?:\A|\n)[ \t]*{_BULLET}{_MARKERS}[ \t]*\Z")
+# Possessive, as nothing after it begins with what it takes: a model may write spaces by thousands.
+_BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]++|\Z))?+"
+_AT_LINE_BEGIN = re.compile(rf"(?:\A|\n)[ \t]*+{_BULLET}{_MARKERS}[ \t]*\Z")
 _AT_SENTENCE_BEGIN = re.compile(rf"[.!?…。！？][\"'”’»)\]*_]*{_MARKERS}\s*\Z")
 _LAST_MARKER = re.compile(r"\[[0-9, ]+\]\Z")
 _LONGEST_MARKER = 32
