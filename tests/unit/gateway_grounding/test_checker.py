@@ -178,6 +178,7 @@ def test_offsets_are_right(answer: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(answers)
 @example("] ##begin_quote##[1, 9]")
+@example("[1##end_quote##[9]")
 def test_what_was_sent_has_nothing_to_be_taken_out(answer: str) -> None:
     once = checked(answer)[0]
     assert checked(once)[::2] == (once, 0)
