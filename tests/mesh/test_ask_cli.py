@@ -101,6 +101,14 @@ async def test_a_failed_question_does_not_enter_the_conversation(cli: Cli) -> No
     assert not (cli.folder / "talk.jsonl").exists()
 
 
+async def test_an_empty_answer_does_not_enter_the_conversation(cli: Cli, memory: Memory) -> None:
+    memory.answer = ()
+    result = await cli("ask", "q", "-c", "docs", "--chat", "talk.jsonl")
+    assert result.code == 0
+    assert "note: the model said nothing, so talk.jsonl is left as it was" in result.err
+    assert not (cli.folder / "talk.jsonl").exists()
+
+
 async def test_a_bad_line_of_a_conversation_is_named(cli: Cli, memory: Memory) -> None:
     talk = cli.folder / "talk.jsonl"
     talk.write_text('{"role": "user", "content": "a"}\n{"role": "system", "content": "b"}\n')

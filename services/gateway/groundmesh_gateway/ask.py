@@ -190,7 +190,9 @@ class Ask(Generic[V, F]):
     async def _generate(
         self, prompt: GroundedPrompt, max_tokens: int, found: Found
     ) -> AsyncGenerator[AskEvent[F], None]:
-        sent = [_sent(each, found) for each in prompt.passages]
+        # Best first, wherever the prompt has them.
+        packed = sorted(prompt.passages, key=lambda each: each.index)
+        sent = [_sent(each, found) for each in packed]
         grounder = Grounder(sent, self.mesh.embed_texts, self.options.inferring)
         model, finish = "", None
         self.watch.enter(Stage.FIRST_TOKEN)

@@ -34,6 +34,15 @@ Corpus = Annotated[
         help="Where the corpus goes. [default: eval- and the folder's name]",
     ),
 ]
+Documents = Annotated[
+    str | None,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME",
+        help="Where the texts go, or are already. [default: eval- and the file's name]",
+    ),
+]
 Modes = Annotated[
     list[SearchModeName],
     typer.Option("--mode", help="Only this mode; give it several times for several."),
@@ -177,7 +186,7 @@ def retrieval(  # noqa: PLR0913  each is an option
 def answers(  # noqa: PLR0913  each is an option
     dataset: Questions,
     *,
-    collection: Corpus = None,
+    collection: Documents = None,
     model: Model = "",
     template: Template = "",
     max_tokens: MaxTokens = None,

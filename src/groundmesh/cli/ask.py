@@ -53,6 +53,8 @@ async def ask(
             print_notes(answer.final.degraded)
         else:
             answer = await print_answer(question, events)
-    if chat:
+    if chat and answer.text.strip():
         append_turn(chat, question, answer.text)
+    elif chat:  # the mesh takes no empty message of a conversation
+        print_notes([f"the model said nothing, so {chat} is left as it was"])
     return Exit.DONE

@@ -19,7 +19,8 @@ class Turn:
 
     def neutral(self, neutral: Neutral) -> "Turn":
         """The same, harmless, and without citations of passages that aren't there any more."""
-        return Turn(neutral.text(self.user), neutral.text(without_citations(self.assistant)))
+        said = without_citations(self.assistant) or _NOTHING  # it may have been citations only
+        return Turn(neutral.text(self.user), neutral.text(said))
 
     def messages(self) -> tuple[Message, Message]:
         """The turn as the model gets it."""

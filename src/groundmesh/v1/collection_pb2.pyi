@@ -491,7 +491,9 @@ class UpdateCollectionRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change: `description` or `calibration`; one that is absent in the collection is removed."""
+        """The fields to change: `description`, `calibration` or both; one that is absent in the collection is removed. Empty:
+        `description`.
+        """
 
     def __init__(
         self,

@@ -196,9 +196,9 @@ class AskRequest(_message.Message):
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[_generator_pb2.ChatMessage]:
-        """The conversation before it, oldest first; at most 100 messages and 64 KiB, none of the system. Passages are found
-        for the question made stand-alone with it. What of it has no room in the prompt is left out, oldest first, and
-        said in `degraded`.
+        """The conversation before it, oldest first; at most 100 messages and 64 KiB, none of the system and none empty.
+        Passages are found for the question made stand-alone with it. What of it has no room in the prompt is left out,
+        oldest first, and said in `degraded`.
         """
 
     @_builtins.property
@@ -395,7 +395,9 @@ class Sources(_message.Message):
     SOURCES_FIELD_NUMBER: _builtins.int
     STANDALONE_QUESTION_FIELD_NUMBER: _builtins.int
     standalone_question: _builtins.str
-    """The question that they were found for, made stand-alone with the conversation; empty: the question as it was put."""
+    """The question that they were found for, made stand-alone with the conversation, or where that failed (`degraded`)
+    with what the user said last before it; empty: the question as it was put.
+    """
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___Source]:
         """In the order of their numbers."""

@@ -64,9 +64,9 @@ class GatewayServiceServicer(object):
     def Ask(self, request, context):
         """Answers a question from a collection: `sources`, then deltas and citations as they are made, then `final`. What
         was sent is never taken back.
-        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED; RESOURCE_EXHAUSTED
-        (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE (SERVICE_UNREACHABLE names
-        the service); DEADLINE_EXCEEDED.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND, TEMPLATE_NOT_FOUND); PERMISSION_DENIED;
+        RESOURCE_EXHAUSTED (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE
+        (SERVICE_UNREACHABLE names the service); DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,9 +36,9 @@ class GatewayServiceStub:
     Ask: _grpc.UnaryStreamMultiCallable[_gateway_pb2.AskRequest, _gateway_pb2.AskResponse]
     """Answers a question from a collection: `sources`, then deltas and citations as they are made, then `final`. What
     was sent is never taken back.
-    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED; RESOURCE_EXHAUSTED
-    (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE (SERVICE_UNREACHABLE names
-    the service); DEADLINE_EXCEEDED.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND, TEMPLATE_NOT_FOUND); PERMISSION_DENIED;
+    RESOURCE_EXHAUSTED (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE
+    (SERVICE_UNREACHABLE names the service); DEADLINE_EXCEEDED.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GatewayServiceSearchRequest, _gateway_pb2.GatewayServiceSearchResponse]
     """Searches by words: embeds the query, asks the retriever, and reranks, diversifies and merges if asked.
@@ -71,9 +71,9 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     Ask: _aio.UnaryStreamMultiCallable[_gateway_pb2.AskRequest, _gateway_pb2.AskResponse]  # type: ignore[assignment]
     """Answers a question from a collection: `sources`, then deltas and citations as they are made, then `final`. What
     was sent is never taken back.
-    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED; RESOURCE_EXHAUSTED
-    (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE (SERVICE_UNREACHABLE names
-    the service); DEADLINE_EXCEEDED.
+    Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND, TEMPLATE_NOT_FOUND); PERMISSION_DENIED;
+    RESOURCE_EXHAUSTED (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE
+    (SERVICE_UNREACHABLE names the service); DEADLINE_EXCEEDED.
     """
     Search: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GatewayServiceSearchRequest, _gateway_pb2.GatewayServiceSearchResponse]  # type: ignore[assignment]
     """Searches by words: embeds the query, asks the retriever, and reranks, diversifies and merges if asked.
@@ -109,9 +109,9 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_gateway_pb2.AskResponse], _abc.AsyncIterator[_gateway_pb2.AskResponse]]:
         """Answers a question from a collection: `sources`, then deltas and citations as they are made, then `final`. What
         was sent is never taken back.
-        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND); PERMISSION_DENIED; RESOURCE_EXHAUSTED
-        (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE (SERVICE_UNREACHABLE names
-        the service); DEADLINE_EXCEEDED.
+        Errors: INVALID_ARGUMENT; NOT_FOUND (COLLECTION_NOT_FOUND, MODEL_NOT_FOUND, TEMPLATE_NOT_FOUND); PERMISSION_DENIED;
+        RESOURCE_EXHAUSTED (OVERLOADED); FAILED_PRECONDITION (MODEL_MISMATCH, FULL_TEXT_UNSUPPORTED); UNAVAILABLE
+        (SERVICE_UNREACHABLE names the service); DEADLINE_EXCEEDED.
         """
 
     @_abc_1.abstractmethod

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from groundmesh.errors import InvalidArgument, MeshError, Unavailable
-from groundmesh.prompting import ChatTokens, Message, Passage, Reserved
+from groundmesh.prompting import QUOTES, ChatTokens, Message, Passage, PassageOrder, Reserved
 from groundmesh_gateway.abstaining import Abstention, said_instead
 from groundmesh_gateway.ask import (
     Answered,
@@ -217,6 +217,16 @@ async def test_how_long_an_answer_may_be(asked: int | None, window: int, given: 
     mesh = FakeMesh(window=window)
     await answered(mesh, max_tokens=asked, answer_tokens=300)
     assert mesh.max_tokens == given
+
+
+async def test_a_quote_of_several_passages_is_from_the_best_wherever_it_stands() -> None:
+    found = [passage("It was so in May."), passage("Yes. It was so in May.")]
+    quoted = Piece("##begin_quote##It was so in May.##end_quote##")
+    mesh = FakeMesh(found=found, pieces=[Started("m"), quoted, Done(7)])
+    template = replace(QUOTES, order=PassageOrder.BEST_LAST)
+    events = [each async for each in Ask("Why?", mesh, AskOptions(), template=template).answer()]
+    (citation,) = [event for event in events if isinstance(event, Citation)]
+    assert (citation.passage.number, citation.passage.text) == (2, "It was so in May.")
 
 
 async def test_no_room_for_a_passage_is_an_error_of_the_question() -> None:

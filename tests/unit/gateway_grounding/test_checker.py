@@ -178,7 +178,28 @@ def test_offsets_are_right(answer: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(answers)
 @example("] ##begin_quote##[1, 9]")
+@example("[1##end_quote##[9]")
 def test_what_was_sent_has_nothing_to_be_taken_out(answer: str) -> None:
     once = checked(answer)[0]
     assert checked(once)[::2] == (once, 0)
     assert not any(tag in once for tag in (BEGIN_QUOTE, END_QUOTE))
+
+
+@pytest.mark.parametrize("line", ["", "- ", "12. "])
+def test_markers_are_placed_in_linear_time(line: str) -> None:
+    """With backtracking this would take minutes."""
+    answer = f"A leaves.\n{line}{' ' * 100_000}So it is [1]."
+    assert claims(answer) == [(1, "So it is")]
+
+
+def test_a_long_sentence_in_small_pieces_takes_a_linear_time() -> None:
+    """If all of it were read again for each piece, this would take minutes."""
+    said = ["word, "] * 10_000
+    assert claims("[1] ", *said) == [(1, "".join(said).strip())]
+
+
+def test_a_sentence_is_over_as_soon_as_more_follows() -> None:
+    checker = CitationChecker(PASSAGES)
+    for piece in ("[1] ", *(["word, "] * 100), "word.", *([" "] * 50)):
+        assert not [event for event in checker.feed(piece) if isinstance(event, Citation)]
+    assert [event for event in checker.feed("So") if isinstance(event, Citation)]

@@ -67,6 +67,14 @@ def test_roles_take_turns_whatever_was_sent() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", ["[1]", "[1] [2, 3]\n", "##begin_quote####end_quote##"])
+def test_an_answer_of_citations_only_is_a_side_that_said_nothing(said: str) -> None:
+    """A generator takes no empty message."""
+    user = Message(Role.USER, "u")
+    prompt = built([user, Message(Role.ASSISTANT, said)])
+    assert turns(prompt) == [(Role.USER, "u"), (Role.ASSISTANT, "…")]
+
+
 def test_the_oldest_turns_are_left_out() -> None:
     history = [
         Message(role, f"{role.value} {number} " + "word " * 10)

@@ -1,6 +1,7 @@
 """What the rows of the catalog say."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -66,6 +67,30 @@ async def test_many_collections_are_found_at_once(database: Database) -> None:
     absent = CollectionName("acme", "absent")
     found = await database.read(lambda c: collections.find_all(c, [*names, absent]))
     assert found == dict(zip(names, here, strict=True))
+
+
+async def test_a_collection_is_counted_without_reading_those_of_others(database: Database) -> None:
+    of, other = await added(database, collection()), await added(database, collection("other"))
+    for uri in ("u", "v"):
+        await committed(database, of, document(of, uri))
+    await committed(database, other, document(other, "u"))
+    asked: list[tuple[str, Any]] = []
+    async with database.reading() as connection:
+        sa.event.listen(
+            connection.sync_connection,
+            "before_cursor_execute",
+            lambda _c, _cursor, statement, parameters, *_: asked.append((statement, parameters)),
+        )
+        found = await collections.view(connection, of.name)
+        assert found is not None
+        assert (found.document_count, found.chunk_count) == (2, 6)
+        if connection.dialect.name != "sqlite":
+            return  # PostgreSQL reads so small a table whole whatever is asked
+        [(statement, parameters)] = asked
+        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        read = [step for step in plan.scalars("detail") if "documents" in step]
+        assert read
+        assert all(step.startswith("SEARCH") and "collection_uid=?" in step for step in read)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,15 @@ from groundmesh.sentences import sentence_ends
 from groundmesh_gateway.grounding.model import Span
 
 _MARKERS = r"(?: ?\[[0-9, ]+\])*+"
-_BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]+|\Z))?"
-_AT_LINE_BEGIN = re.compile(rf"(?:\A|\n)[ \t]*{_BULLET}{_MARKERS}[ \t]*\Z")
+# Possessive, as nothing after it begins with what it takes: a model may write spaces by thousands.
+_BULLET = r"(?:(?:[-*•#>]+|[0-9]{1,3}[.)])(?:[ \t]++|\Z))?+"
+_AT_LINE_BEGIN = re.compile(rf"(?:\A|\n)[ \t]*+{_BULLET}{_MARKERS}[ \t]*\Z")
 _AT_SENTENCE_BEGIN = re.compile(rf"[.!?…。！？][\"'”’»)\]*_]*{_MARKERS}\s*\Z")
 _LAST_MARKER = re.compile(r"\[[0-9, ]+\]\Z")
 _LONGEST_MARKER = 32
+_RECENT = 256
+"""Characters before a piece in which a sentence may have ended that the piece follows. Of one that
+ended before them the next marker tells, or the end of the answer."""
 _OPENING = re.compile(rf"\s*{_BULLET}(?:{_MARKERS}\s*)")
 _WORD = re.compile(r"\w")
 _LAST_WORD = re.compile(r".*\w", re.DOTALL)
@@ -37,10 +41,9 @@ class Claims:
         """More of the answer that is no marker."""
         self._tail += text
         if self._waiting:
-            following = self._tail[self._waiting_at :]
-            end = _first_sentence_end(following)
-            # An end is sure once something follows: "3." may go on to be "3.14".
-            if end is not None and following[end:].strip():
+            # The last of it first, so that an answer in small pieces takes a linear time.
+            recent = max(self._waiting_at, len(self._tail) - len(text) - _RECENT)
+            if _has_ended(self._tail[recent:]) and _has_ended(self._tail[self._waiting_at :]):
                 self._settle_waiting(len(self._tail))
 
     def add_marker(self, text: str, numbers: Sequence[int]) -> None:
@@ -121,6 +124,12 @@ def _first_sentence_end(text: str) -> int | None:
     if word is None:
         return None
     return next((end for end in sentence_ends(text) if end > word.start()), None)
+
+
+def _has_ended(text: str) -> bool:
+    """Whether a sentence is over, which is sure once more follows: "3." may be "3.14" yet."""
+    end = _first_sentence_end(text)
+    return end is not None and bool(text[end:].strip())
 
 
 def _end_of_said(text: str, end: int) -> int:

@@ -22,15 +22,6 @@ from groundmesh_retriever.model import (
     Splitting,
 )
 
-_COUNTS = (
-    sa.select(
-        documents.c.collection_uid.label("uid"),
-        sa.func.count().label("document_count"),
-        sa.func.sum(documents.c.chunk_count).label("chunk_count"),
-    )
-    .group_by(documents.c.collection_uid)
-    .subquery()
-)
 _WITH_INDEX = sa.select(
     collections,
     indexes.c.version.label("index_version"),
@@ -38,10 +29,18 @@ _WITH_INDEX = sa.select(
     indexes.c.full_text,
     indexes.c.since.label("index_since"),
 ).join_from(collections, indexes, indexes.c.id == collections.c.index_id)
+
+
+def _of_documents(what: sa.ColumnElement[int], label: str) -> sa.Label[int]:
+    """Of the documents of each row's collection alone: gateways ask for one every few seconds."""
+    own = sa.select(what).where(documents.c.collection_uid == collections.c.uid)
+    return own.correlate(collections).scalar_subquery().label(label)
+
+
 _WITH_COUNTS = _WITH_INDEX.add_columns(
-    sa.func.coalesce(_COUNTS.c.document_count, 0).label("document_count"),
-    sa.func.coalesce(_COUNTS.c.chunk_count, 0).label("chunk_count"),
-).outerjoin(_COUNTS, _COUNTS.c.uid == collections.c.uid)
+    _of_documents(sa.func.count(documents.c.document_id), "document_count"),
+    _of_documents(sa.func.coalesce(sa.func.sum(documents.c.chunk_count), 0), "chunk_count"),
+)
 
 
 async def find(connection: AsyncConnection, name: CollectionName) -> Collection | None:
