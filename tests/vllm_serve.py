@@ -17,7 +17,7 @@ from groundmesh_generator.backends.base import EngineLogs
 from groundmesh_generator.children import tied_children
 from tests.generation_models import smollm2
 
-START_LIMIT_S = 240
+START_LIMIT_S = 480
 MODEL = "smol"
 FLAGS = (
     *("--served-model-name", MODEL),
