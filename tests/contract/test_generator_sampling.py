@@ -170,3 +170,13 @@ async def test_a_hostile_form_harms_nobody_else(held: Backend, form: Regex) -> N
     await held.check()
     assert (await answer(held, QUESTION, max_tokens=2)).text
     await idle(held)
+
+
+async def test_a_seed_holds_for_a_prompt_that_is_read_in_steps(backend: Backend) -> None:
+    if backend.name == "openai":
+        pytest.skip("the server that this test would ask, vLLM 0.32.0 on a CPU, dies of it")
+    prompt = TextPrompt("One after the other they came down to the harbour. " * 40)
+    drawn = Sampling(temperature=1.0, seed=7)
+    first, second = [await answer(backend, prompt, drawn, max_tokens=16) for _ in range(2)]
+    assert first.text == second.text
+    assert (await answer(backend, QUESTION)).text

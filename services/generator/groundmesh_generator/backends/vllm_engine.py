@@ -52,7 +52,7 @@ CPU_STEP_TOKENS = 128
 take 250 ms. A prompt that is read 256 tokens at a time (0.28 s each on a busy machine) takes 10 %
 longer than one read 2048 (vLLM's default) at a time; steps of 128 take half as long."""
 
-HUGE_PAGES = f"{HugePages.__module__}.{HugePages.__qualname__}"
+CPU_EXTENSION = "groundmesh_generator.backends.cpu_extension.CpuExtension"
 HUGE_PAGES_LIMIT_S = 15.0
 """At start; two gigabytes take one to five seconds."""
 
@@ -142,7 +142,7 @@ def start_engine(options: BackendOptions, model: ResolvedModel) -> StartedEngine
 
 async def use_huge_pages(engine: StartedEngine) -> None:
     """Where the worker can: it makes a token of a small model in 10 to 15 % less time."""
-    if engine.llm.vllm_config.parallel_config.worker_extension_cls == HUGE_PAGES:
+    if engine.llm.vllm_config.parallel_config.worker_extension_cls == CPU_EXTENSION:
         method = HugePages.use_huge_pages.__name__
         limit_s = HUGE_PAGES_LIMIT_S
         await engine.llm.collective_rpc(method, timeout=4 * limit_s, args=(limit_s,))
@@ -183,7 +183,7 @@ def _engine_args(options: BackendOptions, model: ResolvedModel) -> Any:
         "enforce_eager": on_cpu,  # on a CPU, compiling the model takes longer than it saves
         "disable_log_stats": True,  # its loggers; ours still gets the counts
         "use_tqdm_on_load": False,
-        "worker_extension_cls": HUGE_PAGES if on_cpu else "",
+        "worker_extension_cls": CPU_EXTENSION if on_cpu else "",
         **vllm_adapters.engine_args(options.adapters),
         **options.engine_args,
     }
